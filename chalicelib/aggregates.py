@@ -1,0 +1,89 @@
+"""What an aggregation asks and answers, and the reference semantics every store is held to.
+
+Windows are half-open and start at whole multiples of their width: of the epoch in UTC, or of local midnight,
+Monday and the first of the month in another time zone. No I/O, no clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from chalicelib.model import DeviceRef
+
+
+class Function(StrEnum):
+    """Aggregate functions. `avg` and `mean` name the same; percentiles interpolate linearly between ranks."""
+
+    AVG = "avg"
+    SUM = "sum"
+    COUNT = "count"
+    MIN = "min"
+    MAX = "max"
+    FIRST = "first"
+    LAST = "last"
+    MEDIAN = "median"
+    STDDEV = "stddev"
+    P50 = "p50"
+    P90 = "p90"
+    P95 = "p95"
+    P99 = "p99"
+
+
+class Fill(StrEnum):
+    """What stands in windows without values: nothing at all, null, the value before, or a straight line."""
+
+    NONE = "none"
+    NULL = "null"
+    PREVIOUS = "previous"
+    LINEAR = "linear"
+
+
+class Window(NamedTuple):
+    """A width: either a fixed number of milliseconds, or a number of calendar months."""
+
+    width_ms: int = 0
+    months: int = 0
+
+
+class AggregateQuery(NamedTuple):
+    """One aggregation over one device.
+
+    Attributes:
+        measurements: Which to aggregate; None for every one that has numbers in the range.
+        timezone: IANA name; decides where days, weeks and months begin.
+    """
+
+    start_ms: int
+    end_ms: int
+    window: Window
+    functions: tuple[Function, ...]
+    measurements: tuple[str, ...] | None = None
+    fill: Fill = Fill.NONE
+    timezone: str = "UTC"
+
+
+class AggregateRow(NamedTuple):
+    """One window: its start, and measurement -> function -> value. Values of empty windows are None (fill null)."""
+
+    start_ms: int
+    values: Mapping[str, Mapping[Function, float | int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementStats:
+    """Statistics of one measurement over many devices. `stddev` is of the population; `p95` interpolates."""
+
+    count: int
+    avg: float
+    min: float
+    max: float
+    stddev: float
+    p95: float
+
+
+class Survey(NamedTuple):
+    """What many devices reported in a range: readings by device, and statistics by measurement (numbers only)."""
+
+    readings: Mapping[DeviceRef, int]
+    measurements: Mapping[str, MeasurementStats]

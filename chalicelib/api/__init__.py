@@ -1,0 +1,1 @@
+"""HTTP endpoints, one blueprint a resource: declarations plus one call each."""

@@ -1,0 +1,430 @@
+"""What the use cases need from the outside, as Protocols. Adapters inherit nothing from here; mypy compares.
+
+Common rules for every adapter:
+
+* The constructor takes values (a path, a URL), connects to nothing and never fails for outside reasons.
+* Usable from several threads at once, and from several processes where the technology allows it.
+* Foreign exceptions become `Unavailable` (the backend is silent) or another `AppError`, only those that
+  the adapter can name; everything else is a bug and passes through.
+* Clocks are arguments: `now_ms` is epoch milliseconds UTC.
+* A port that can be sick has `check()`, which returns after a real round trip or raises `Unavailable`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
+from chalicelib.model import (
+    AuditEntry,
+    Credential,
+    CredentialKind,
+    DeadLetter,
+    Device,
+    DeviceDraft,
+    DeviceRef,
+    DeviceStatus,
+    Ledger,
+    Message,
+    Reading,
+    Sighting,
+    Value,
+)
+
+
+class DeviceFilter(NamedTuple):
+    """Which devices: all given conditions hold. `search` matches part of name or location, any case."""
+
+    status: DeviceStatus | None = None
+    device_type: str | None = None
+    search: str | None = None
+    ids: frozenset[int] | None = None
+    exclude_ids: frozenset[int] | None = None
+
+
+class DeviceStats(NamedTuple):
+    """Counts of a tenant's devices and live device keys."""
+
+    by_status: Mapping[str, int]
+    by_type: Mapping[str, int]
+    keys: int
+
+
+class DeviceRepository(Protocol):
+    """Device records. Names are unique per tenant; ids grow, are unique over all tenants and never reused."""
+
+    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int) -> Device:
+        """Add a device and its first key in one transaction; `key.device_id` is filled in by the repository.
+
+        Raises:
+            Conflict: The name is taken in this tenant, or the key's id is taken.
+        """
+        ...
+
+    def get(self, device: DeviceRef) -> Device | None:
+        """The device, or None: also when the id belongs to another tenant."""
+        ...
+
+    def find(self, tenant: str, name: str) -> Device | None:
+        """The device of exactly this name."""
+        ...
+
+    def update(self, device: Device, *, now_ms: int) -> Device:
+        """Write all fields of *device*, if the stored version is still `device.version`.
+
+        Returns:
+            The device as stored, with `version` one higher and `updated_ms` set.
+
+        Raises:
+            Conflict: Changed meanwhile (code ``stale_version``), or the new name is taken (``name_taken``).
+            NotFound: Removed meanwhile.
+        """
+        ...
+
+    def remove(self, device: DeviceRef, *, now_ms: int) -> bool:
+        """Remove the device and its keys at once; remember to purge its telemetry. False: no such device."""
+        ...
+
+    def removed(self, *, before_ms: int, limit: int = 100) -> list[DeviceRef]:
+        """Devices removed before *before_ms* whose telemetry is still to be purged, oldest first."""
+        ...
+
+    def forget(self, devices: Iterable[DeviceRef]) -> None:
+        """Their telemetry is purged: drop the reminders."""
+        ...
+
+    def existing(self, devices: Iterable[DeviceRef]) -> set[DeviceRef]:
+        """Those of *devices* that exist now."""
+        ...
+
+    def page(self, tenant: str, where: DeviceFilter, *, after_id: int = 0, limit: int = 100) -> list[Device]:
+        """Up to *limit* devices with id greater than *after_id*, by id ascending."""
+        ...
+
+    def count(self, tenant: str, where: DeviceFilter) -> int:
+        """How many devices match."""
+        ...
+
+    def stats(self, tenant: str, *, now_ms: int) -> DeviceStats:
+        """Counts over all devices of the tenant."""
+        ...
+
+    def tenants(self) -> list[str]:
+        """Every tenant that has a device."""
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the backend."""
+        ...
+
+
+class CredentialRepository(Protocol):
+    """Keys of devices and tokens of people and programs: digests only.
+
+    Reads see a revocation made by any process at once. The keys of a removed device are gone with it.
+    """
+
+    def get(self, credential_id: str) -> Credential | None:
+        """The credential of this public id part; also an expired one. This is the hot path: one cached look-up."""
+        ...
+
+    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None) -> None:
+        """Store a credential.
+
+        Args:
+            credential: The credential, complete.
+            now_ms: Decides which others are alive.
+            max_alive: Refuse when the same device already has this many live keys.
+
+        Raises:
+            Conflict: The id is taken (code ``id_taken``), a live token of the tenant has this name
+                (``name_taken``), or the device has `max_alive` live keys (``too_many_keys``).
+            NotFound: The device does not exist.
+        """
+        ...
+
+    def expire(self, credential_id: str, *, at_ms: int) -> bool:
+        """Let it die at *at_ms*, or earlier if it already would. False: no such credential."""
+        ...
+
+    def remove(self, tenant: str, credential_id: str) -> bool:
+        """Revoke at once. False: no such credential in this tenant."""
+        ...
+
+    def of_device(self, device: DeviceRef) -> list[Credential]:
+        """All keys of the device, oldest first, expired ones included."""
+        ...
+
+    def of_kind(self, tenant: str, kind: CredentialKind) -> list[Credential]:
+        """All of the tenant's credentials of this kind, oldest first."""
+        ...
+
+
+class TelemetryQueue(Protocol):
+    """SQS semantics: at least once, no order promised, a received message is hidden until its visibility ends."""
+
+    def send(self, body: str, *, readings: int, now_ms: int) -> str:
+        """Make *body* durable and return the message's id.
+
+        Within `tickets.collect()` a local adapter may return before its commit and leave a ticket instead.
+
+        Raises:
+            Unavailable: Not stored.
+            TooLarge: Over the queue's message size.
+        """
+        ...
+
+    def receive(self, *, limit: int, visibility_s: float, now_ms: int) -> list[Message]:
+        """Take up to *limit* visible messages, oldest first, and hide them for *visibility_s*.
+
+        A message that was received `max_receive_count` times already is moved to the dead letters instead.
+        A clock that stepped back hides no message for longer than *visibility_s*.
+        """
+        ...
+
+    def delete(self, receipts: Sequence[str], *, now_ms: int) -> None:
+        """Their readings are stored. A stale receipt does nothing."""
+        ...
+
+    def release(self, receipts: Sequence[str], *, delay_s: float, now_ms: int) -> None:
+        """Make them visible again after *delay_s*; the receive count stays."""
+        ...
+
+    def bury(
+        self, receipt: str, *, reason: str, now_ms: int, body: str | None = None, readings: int | None = None
+    ) -> None:
+        """Move a received message to the dead letters, atomically where the backend can.
+
+        With *body* and *readings*, only that part of it is buried and the rest counts as stored.
+        """
+        ...
+
+    def discard(self, receipt: str, *, readings: int, now_ms: int) -> None:
+        """Delete a received message of which *readings* were dropped on purpose and the rest stored."""
+        ...
+
+    def dead_letters(self, *, after_id: str | None = None, limit: int = 100) -> list[DeadLetter]:
+        """Buried messages, in the order of their ids, after *after_id*."""
+        ...
+
+    def dead_letter(self, letter_id: str) -> DeadLetter | None:
+        """One buried message."""
+        ...
+
+    def replay(self, letter_id: str, *, now_ms: int) -> bool:
+        """Queue a buried message again, receive count zero, reason forgotten. False: no such letter."""
+        ...
+
+    def discard_letter(self, letter_id: str, *, now_ms: int) -> bool:
+        """Drop a buried message for good. False: no such letter."""
+        ...
+
+    def ledger(self) -> Ledger:
+        """Where every accepted reading is."""
+        ...
+
+    def oldest_age_s(self, *, now_ms: int) -> float:
+        """Age of the oldest message that is still to be stored, 0.0 for an empty queue."""
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the backend."""
+        ...
+
+
+class Rejected(NamedTuple):
+    """A reading that the store will never take: its place in the call's list, and the reason in words."""
+
+    position: int
+    reason: str
+
+
+class ReadingStore(Protocol):
+    """Telemetry. All calls name the device by (tenant, id); an unknown device simply has no readings.
+
+    Ranges are half-open, ``start_ms <= timestamp < end_ms``. What was written is readable when `write` returns.
+    """
+
+    def write(self, readings: Sequence[Reading]) -> list[Rejected]:
+        """Upsert readings of any devices in any order; durable when it returns.
+
+        Of two values for the same (device, measurement, timestamp) the later in the list wins; values of a
+        reading that are not given stay as they are. A measurement may change its type at any time.
+
+        Returns:
+            The readings that can never be stored. All others are.
+
+        Raises:
+            Unavailable: Some may be stored; writing all again is safe.
+        """
+        ...
+
+    def read(
+        self,
+        device: DeviceRef,
+        *,
+        start_ms: int,
+        end_ms: int,
+        limit: int,
+        newest_first: bool = False,
+        measurements: Sequence[str] | None = None,
+    ) -> list[Reading]:
+        """Up to *limit* readings in order of time. Page on by moving *start_ms* or *end_ms*.
+
+        With *measurements*, only those values, and only readings that have at least one of them.
+        """
+        ...
+
+    def latest(self, device: DeviceRef) -> dict[str, tuple[int, Value]]:
+        """The newest value of every measurement, with its own timestamp in ms."""
+        ...
+
+    def aggregate(self, device: DeviceRef, query: AggregateQuery) -> list[AggregateRow]:
+        """Numeric values in windows; see `aggregates`. Text and boolean values do not take part."""
+        ...
+
+    def survey(self, devices: Sequence[DeviceRef], *, start_ms: int, end_ms: int) -> Survey:
+        """Counts and statistics over many devices, for the analytics page."""
+        ...
+
+    def count(self, device: DeviceRef) -> int:
+        """How many readings (rows, not values) are stored."""
+        ...
+
+    def delete(
+        self, device: DeviceRef, *, start_ms: int, end_ms: int, measurements: Sequence[str] | None = None
+    ) -> int:
+        """Delete values in the range; returns how many readings lost at least one value."""
+        ...
+
+    def purge(self, device: DeviceRef) -> None:
+        """Delete everything of the device."""
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the backend."""
+        ...
+
+
+class Limit(NamedTuple):
+    """A token bucket: `burst` calls at once, refilled at `per_s` calls a second."""
+
+    burst: int
+    per_s: float
+
+
+class Decision(NamedTuple):
+    """What a limiter said. `retry_after_s` is 0.0 when allowed; `reset_s` is the time until the bucket is full."""
+
+    allowed: bool
+    remaining: int
+    retry_after_s: float
+    reset_s: float
+
+
+class RateLimiter(Protocol):
+    """Token buckets by key."""
+
+    def take(self, key: str, limit: Limit, *, now_ms: int, cost: int = 1) -> Decision:
+        """Take *cost* tokens; a refusal takes none. `cost=0` only looks.
+
+        A clock that steps back refills nothing and locks nobody out.
+        """
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the backend."""
+        ...
+
+
+class Presence(Protocol):
+    """When devices were last seen, and whether they said goodbye. An older sighting never replaces a newer one."""
+
+    def mark(self, sightings: Sequence[Sighting]) -> None:
+        """Record signs of life; several of one device in one call are fine."""
+        ...
+
+    def read(self, devices: Sequence[DeviceRef]) -> dict[DeviceRef, Sighting]:
+        """The newest sighting of each device that was ever seen."""
+        ...
+
+    def online(self, tenant: str, *, since_ms: int) -> frozenset[int]:
+        """Ids of devices whose newest sighting is at or after *since_ms* and online."""
+        ...
+
+    def forget(self, devices: Iterable[DeviceRef]) -> None:
+        """Drop what is known of removed devices."""
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the backend."""
+        ...
+
+
+class AuditLog(Protocol):
+    """Append-only record of who did what."""
+
+    def append(self, entry: AuditEntry) -> None:
+        """Add one entry; its `id` is given by the log."""
+        ...
+
+    def page(self, tenant: str, *, before_id: int | None = None, limit: int = 100) -> list[AuditEntry]:
+        """Newest first, with ids below *before_id*."""
+        ...
+
+
+class Attempt(NamedTuple):
+    """One use of an idempotency key: when it was first tried, and the first answer once there is one (JSON)."""
+
+    started_ms: int
+    answer: str | None
+
+
+class Idempotency(Protocol):
+    """First answers by (caller, key), kept for 24 hours."""
+
+    def begin(self, caller: str, key: str, fingerprint: str, *, now_ms: int) -> Attempt:
+        """Remember the first use durably, or return what is known of it.
+
+        Raises:
+            Unprocessable: The same key came with another *fingerprint* within 24 h.
+        """
+        ...
+
+    def finish(self, caller: str, key: str, answer: str) -> None:
+        """Keep the answer for later uses of the key."""
+        ...
+
+    def expire(self, *, before_ms: int) -> int:
+        """Forget keys first used before *before_ms*; returns how many."""
+        ...
+
+
+Labels = tuple[tuple[str, str], ...]
+"""Label names and values in a fixed order, for example ``(("reason", "too_large"),)``."""
+
+
+class Counters(Protocol):
+    """Counts that only grow, right over all processes; kept in total and by hour.
+
+    A crash may lose the last second: these are for people and dashboards, the ledger is the queue's.
+    """
+
+    def add(self, name: str, labels: Labels = (), amount: float = 1, *, now_ms: int) -> None:
+        """Count; cheap, may buffer for up to a second."""
+        ...
+
+    def flush(self) -> None:
+        """Make buffered counts visible to everybody."""
+        ...
+
+    def totals(self) -> dict[tuple[str, Labels], float]:
+        """Every counter since the beginning."""
+        ...
+
+    def since(self, name: str, *, since_ms: int) -> dict[Labels, float]:
+        """One counter by labels, from the hour that contains *since_ms* on."""
+        ...
+
+    def expire(self, *, before_ms: int) -> None:
+        """Drop hourly counts before *before_ms*; totals stay."""
+        ...

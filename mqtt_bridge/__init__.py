@@ -1,0 +1,1 @@
+"""MQTT: topics, the embedded gateway, and the bridge for external brokers."""
