@@ -1,0 +1,141 @@
+"""One SQLite file: a connection per thread, a schema that only migrates forward, errors in the ports' words."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from chalicelib.errors import Unavailable
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a write waits for another process's transaction; the embedded store's longest is well under a second."""
+
+
+class NewerSchemaError(RuntimeError):
+    """The file was written by a newer release: upgrade, or restore a backup made by this one."""
+
+
+class Database:
+    """A file and its numbered migrations.
+
+    Opening a connection migrates the file, so that every way to run works without a step before it.
+
+    Args:
+        path: The file; its folder is made when missing.
+        migrations: Scripts of SQL; the n-th brings a file of version n to version n + 1. Never edit one that was
+            released, only append.
+        synchronous: ``FULL`` survives power loss; ``NORMAL`` survives a kill, for what may be lost.
+    """
+
+    def __init__(
+        self, path: str | Path, migrations: Sequence[str], *, synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    ) -> None:
+        self.path = Path(path)
+        self._migrations = migrations
+        self._synchronous = synchronous
+        self._local = threading.local()
+
+    def connection(self) -> sqlite3.Connection:
+        """The calling thread's connection, in autocommit mode, opened on first use.
+
+        Raises:
+            Unavailable: The file cannot be opened.
+            NewerSchemaError: The file's schema is newer than this release.
+        """
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            with translated(self.path):
+                connection = self._open()
+            self._local.connection = connection
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: committed at the end, rolled back by any exception."""
+        connection = self.connection()
+        with translated(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The calling thread's connection, with errors translated; each statement sees the newest commit."""
+        connection = self.connection()
+        with translated(self.path):
+            yield connection
+
+    def migrate(self) -> int:
+        """Bring the file to the newest schema and return its version."""
+        connection = self.connection()
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def check(self) -> None:
+        """Read from the file."""
+        with self.reading() as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+    def close(self) -> None:
+        """Close the calling thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+            self._bring_forward(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _bring_forward(self, connection: sqlite3.Connection) -> None:
+        newest = len(self._migrations)
+        if connection.execute("PRAGMA user_version").fetchone()[0] == newest:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > newest:
+            connection.execute("ROLLBACK")
+            message = f"{self.path} has schema {version}, this release knows up to {newest}: upgrade IoTFlow"
+            raise NewerSchemaError(message)
+        for script in self._migrations[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {newest}")
+        connection.execute("COMMIT")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite says about a sick file into `Unavailable`; a wrong statement stays a bug."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
+        if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError | sqlite3.DataError):
+            raise
+        if _is_bug(error):
+            raise
+        message = f"The database {path.name} does not answer"
+        raise Unavailable(message) from error
+
+
+def _is_bug(error: Exception) -> bool:
+    """Whether the statement, not the file, is at fault: SQLITE_ERROR is SQLite's code for bad SQL."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
