@@ -1,0 +1,221 @@
+"""Everything that can be set, from the environment, once, checked: an unknown IOTFLOW_ variable is an error.
+
+Names without IOTFLOW_ are the predecessor's, or everybody's. `fields()` documents each for people and programs.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from chalicelib.variables import (
+    Variable,
+    between,
+    boolean,
+    date_ms,
+    one_of,
+    optional_boolean,
+    retention,
+    setting,
+    sqlite_path,
+    words,
+)
+
+NOT_OURS = frozenset({"IOTFLOW_URL", "IOTFLOW_TEST_REQUIRE", "IOTFLOW_READY_FD", "IOTFLOW_PARENT_FD"})
+"""IOTFLOW_ variables that other programs of the project read: simulators, tests, the supervisor's children."""
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text is one sentence that names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings with their defaults; `from_environment` reads them."""
+
+    stage: str = setting(
+        "IOTFLOW_STAGE",
+        one_of("local", "dev", "prod"),
+        "local",
+        "local opens registration, bare reads and operator pages on loopback; dev and prod ask for credentials",
+    )
+    host: str = setting("HOST", str, "127.0.0.1", "address the HTTP front binds to")
+    port: int = setting("PORT", between(0, 65_535), 5000, "port of the HTTP front; 0 takes a free one")
+    data: Path = setting("IOTFLOW_DATA", Path, Path("var"), "folder of the embedded databases, logs and secrets")
+    devices: str = setting("IOTFLOW_DEVICES", one_of("sqlite", "memory"), "sqlite", "where device records live")
+    queue: str = setting("IOTFLOW_QUEUE", one_of("sqlite", "memory"), "sqlite", "where accepted readings wait")
+    store: str = setting("IOTFLOW_STORE", one_of("sqlite", "memory"), "sqlite", "where telemetry is stored")
+    devices_file: Path | None = setting(
+        "DATABASE_URL", sqlite_path, None, "sqlite:///PATH of the device records", shown="sqlite:///var/devices.db"
+    )
+    redis_url: str = setting(
+        "REDIS_URL", str, "", "redis://HOST:6379/0 shares rate limits and presence between hosts", secret=True
+    )
+    pepper: str = setting(
+        "IOTFLOW_PEPPER",
+        str,
+        "",
+        "secret under which keys are hashed; empty: made once in the data folder",
+        secret=True,
+    )
+    public_telemetry: bool | None = setting(
+        "IOTFLOW_PUBLIC_TELEMETRY",
+        optional_boolean,
+        None,
+        "true lets anybody read telemetry; auto: only in the local stage on loopback",
+        shown="auto",
+    )
+    allow_public: bool = setting(
+        "IOTFLOW_ALLOW_PUBLIC",
+        boolean,
+        False,
+        "confirms public telemetry on an address others can reach",
+        shown="false",
+    )
+    enrollment_token: str = setting(
+        "IOTFLOW_ENROLLMENT_TOKEN",
+        str,
+        "",
+        "what X-Enrollment-Token must carry to register; empty: open in the local stage, closed elsewhere",
+        secret=True,
+    )
+    cors_origins: tuple[str, ...] = setting(
+        "IOTFLOW_CORS_ORIGINS",
+        words,
+        (),
+        "origins of browser pages that may call the API, comma-separated",
+        shown="",
+    )
+    log_level: str = setting(
+        "LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "debug also logs every accepted reading"
+    )
+    log_format: str = setting(
+        "IOTFLOW_LOG_FORMAT", one_of("auto", "json", "text"), "auto", "auto: text on a terminal, JSON lines elsewhere"
+    )
+    device_rate_per_minute: int = setting(
+        "RATE_LIMIT_PER_MINUTE", between(1, 10_000_000), 1200, "writes a minute that one device may make"
+    )
+    device_burst: int = setting("IOTFLOW_DEVICE_BURST", between(1, 1_000_000), 200, "writes at once from one device")
+    address_rate_per_minute: int = setting(
+        "IOTFLOW_ADDRESS_RATE_PER_MINUTE",
+        between(1, 100_000_000),
+        600_000,
+        "calls a minute from one address, before authentication",
+    )
+    failed_auth_per_minute: int = setting(
+        "IOTFLOW_FAILED_AUTH_PER_MINUTE", between(1, 1_000_000), 60, "refused credentials a minute from one address"
+    )
+    registrations_per_minute: int = setting(
+        "IOTFLOW_REGISTRATIONS_PER_MINUTE",
+        between(1, 1_000_000),
+        120,
+        "registrations a minute from one address; as many at once",
+    )
+    max_body_bytes: int = setting(
+        "IOTFLOW_MAX_BODY_BYTES", between(1024, 1_048_576), 65_536, "largest body of one reading, and of other calls"
+    )
+    max_batch_bytes: int = setting(
+        "IOTFLOW_MAX_BATCH_BYTES", between(1024, 4_194_304), 1_048_576, "largest body of a batch of readings"
+    )
+    max_readings: int = setting("IOTFLOW_MAX_READINGS", between(1, 10_000), 1000, "readings in one request")
+    max_measurements: int = setting("IOTFLOW_MAX_MEASUREMENTS", between(1, 1000), 256, "measurements in one reading")
+    max_text_bytes: int = setting("IOTFLOW_MAX_TEXT_BYTES", between(1, 65_536), 4096, "length of one text value")
+    oldest_ms: int = setting(
+        "IOTFLOW_OLDEST_READING",
+        date_ms,
+        946_684_800_000,
+        "readings from before this day are refused",
+        shown="2000-01-01",
+    )
+    future_s: int = setting(
+        "IOTFLOW_FUTURE_SECONDS", between(0, 31_536_000), 86_400, "how far ahead of the server a reading may be"
+    )
+    retention_days: tuple[tuple[str, int], ...] = setting(
+        "IOTFLOW_RETENTION_DAYS",
+        retention,
+        (),
+        "days telemetry is kept, and by device type: 365,camera=7; 0 or nothing keeps it",
+        shown="",
+    )
+    visibility_s: int = setting(
+        "IOTFLOW_VISIBILITY_SECONDS", between(1, 43_200), 30, "how long a message is hidden while it is being stored"
+    )
+    max_receives: int = setting(
+        "IOTFLOW_MAX_RECEIVES", between(1, 1000), 5, "deliveries of a message before it is a dead letter"
+    )
+    iotdb_host: str = setting("IOTDB_HOST", str, "localhost", "shown by telemetry/status")
+    iotdb_port: int = setting("IOTDB_PORT", between(1, 65_535), 6667, "shown by telemetry/status")
+    iotdb_database: str = setting("IOTDB_DATABASE", str, "root.iotflow", "shown by telemetry/status")
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def local(self) -> bool:
+        """Whether operator pages are open: the local stage, bound to loopback."""
+        return self.stage == "local" and self.on_loopback
+
+    @property
+    def telemetry_is_public(self) -> bool:
+        """Whether telemetry may be read without a credential."""
+        return self.local if self.public_telemetry is None else self.public_telemetry
+
+    @property
+    def registration_is_open(self) -> bool:
+        """Whether a device may register without an enrolment token."""
+        return self.stage == "local" and not self.enrollment_token
+
+    @property
+    def cors(self) -> tuple[str, ...]:
+        """Origins that may call; the predecessor's two in the local stage when nothing is set."""
+        if self.cors_origins or self.stage != "local":
+            return self.cors_origins
+        return ("http://localhost:3000", "http://127.0.0.1:3000")
+
+
+def variables() -> dict[str, Variable]:
+    """Every setting's variable by field name, in the order of documentation."""
+    return {item.name: item.metadata["variable"] for item in fields(Settings)}
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read all settings.
+
+    Raises:
+        SettingsError: A value does not parse, a combination is refused, or an IOTFLOW_ name is unknown.
+    """
+    given: dict[str, Any] = {}
+    known = set(NOT_OURS)
+    for name, variable in variables().items():
+        known.update(variable.names)
+        found = next((key for key in variable.names if key in environment), None)
+        if found is not None:
+            try:
+                given[name] = variable.parse(environment[found].strip())
+            except ValueError as error:
+                message = f"{found} {error}"
+                raise SettingsError(message) from None
+    for key in sorted(environment):
+        if key.startswith("IOTFLOW_") and key not in known:
+            message = f"{key} is not a setting of IoTFlow; .env.example lists them all"
+            raise SettingsError(message)
+    settings = Settings(**given)
+    _refuse_open_doors(settings)
+    return settings
+
+
+def _refuse_open_doors(settings: Settings) -> None:
+    if settings.public_telemetry and not settings.on_loopback and not settings.allow_public:
+        message = (
+            f"IOTFLOW_PUBLIC_TELEMETRY=true on {settings.host} would show everybody's telemetry to the network; "
+            "set IOTFLOW_ALLOW_PUBLIC=true as well if that is meant"
+        )
+        raise SettingsError(message)
