@@ -24,7 +24,7 @@ def setting(
     """A dataclass field that is read from the environment by `parse`, which raises ValueError with "must be ..."."""
     text = str(default) if shown is None else shown
     variable = Variable(tuple(names.split()), parse, doc, text, secret)
-    return field(default=default, metadata={"variable": variable})
+    return field(default=default, repr=not secret, metadata={"variable": variable})
 
 
 def boolean(text: str) -> bool:

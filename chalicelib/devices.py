@@ -1,0 +1,241 @@
+"""Use cases around device records: register, change, rotate keys, leave. Ports come in as keyword arguments."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from chalicelib import keys
+from chalicelib.errors import Conflict, InvalidInput, NotFound, Unavailable
+from chalicelib.model import (
+    ONLINE_FOR_S,
+    ConfigEntry,
+    Credential,
+    CredentialKind,
+    Device,
+    DeviceDraft,
+    DeviceRef,
+    Sighting,
+)
+from chalicelib.ports import CredentialRepository, DeviceRepository, Presence, ReadingStore
+
+MAX_LIVE_KEYS = 2
+MAX_CONFIG_ENTRIES = 256
+DAY_S = 86_400
+UPDATE_TRIES = 5
+
+
+class Registered(NamedTuple):
+    """A new device and its key in clear, which is shown this once."""
+
+    device: Device
+    key: str
+
+
+def register(
+    draft: DeviceDraft,
+    *,
+    devices: DeviceRepository,
+    credentials: CredentialRepository,
+    pepper: bytes,
+    now_ms: int,
+    seed: str = "",
+) -> Registered:
+    """Add a device with its first key.
+
+    Args:
+        draft: The device.
+        devices: Where it is added.
+        credentials: Where a repeated registration finds its first key.
+        pepper: Secret under which the key is hashed.
+        now_ms: Server time.
+        seed: Names an idempotent request: the same seed gives the same key again, and a second run of a registration
+            that succeeded returns the device it made.
+
+    Raises:
+        Conflict: The name is taken by another registration (code ``name_taken``).
+    """
+    made = (
+        keys.derived_key(CredentialKind.DEVICE_KEY, pepper=pepper, seed=seed)
+        if seed
+        else keys.new_key(CredentialKind.DEVICE_KEY, pepper=pepper)
+    )
+    earlier = credentials.get(made.id) if seed else None
+    if earlier is not None:
+        device = devices.get(DeviceRef(earlier.tenant, earlier.device_id or 0))
+        if device is not None:
+            return Registered(device, made.text)
+    return Registered(devices.add(draft, _key_record(made, draft.tenant, now_ms), now_ms=now_ms), made.text)
+
+
+def _key_record(made: keys.NewKey, tenant: str, now_ms: int, device_id: int | None = None) -> Credential:
+    return Credential(
+        id=made.id,
+        tenant=tenant,
+        kind=CredentialKind.DEVICE_KEY,
+        digest=made.digest,
+        device_id=device_id,
+        created_ms=now_ms,
+    )
+
+
+class IssuedKey(NamedTuple):
+    """A key that was just made: its public id, and the text that is shown this once."""
+
+    id: str
+    text: str
+
+
+def issue_key(
+    device: DeviceRef,
+    *,
+    credentials: CredentialRepository,
+    pepper: bytes,
+    now_ms: int,
+    max_alive: int | None = MAX_LIVE_KEYS,
+) -> IssuedKey:
+    """Give a device one more key.
+
+    Raises:
+        Conflict: It has `MAX_LIVE_KEYS` live keys (code ``too_many_keys``).
+        NotFound: No such device.
+    """
+    made = keys.new_key(CredentialKind.DEVICE_KEY, pepper=pepper)
+    credentials.add(_key_record(made, device.tenant, now_ms, device.id), now_ms=now_ms, max_alive=max_alive)
+    return IssuedKey(made.id, made.text)
+
+
+def rotate_key(
+    device: DeviceRef,
+    used_key_id: str,
+    *,
+    overlap_s: int,
+    credentials: CredentialRepository,
+    pepper: bytes,
+    now_ms: int,
+) -> IssuedKey:
+    """Replace the key that the caller used.
+
+    Afterwards exactly two keys live: the one that was used, for *overlap_s* more seconds, and the new one. Any other
+    dies now, so a device whose answer got lost simply rotates again.
+    """
+    for credential in credentials.of_device(device):
+        if credential.id != used_key_id:
+            credentials.remove(device.tenant, credential.id)
+    credentials.expire(used_key_id, at_ms=now_ms + overlap_s * 1000)
+    return issue_key(device, credentials=credentials, pepper=pepper, now_ms=now_ms, max_alive=None)
+
+
+def change(device: DeviceRef, edit: Callable[[Device], Device], *, devices: DeviceRepository, now_ms: int) -> Device:
+    """Apply *edit* to the newest state of the device, again if somebody else was faster.
+
+    Raises:
+        NotFound: No such device.
+        Conflict: The new name is taken, or the device kept changing.
+    """
+    for attempt in range(UPDATE_TRIES):
+        current = devices.get(device)
+        if current is None:
+            message = "There is no such device"
+            raise NotFound(message, field="device_id")
+        try:
+            return devices.update(edit(current), now_ms=now_ms)
+        except Conflict as error:
+            if error.code != "stale_version" or attempt == UPDATE_TRIES - 1:
+                raise
+    message = "The device keeps changing; try again"
+    raise Conflict(message, code="stale_version")
+
+
+def with_configuration(device: Device, entries: Mapping[str, ConfigEntry]) -> Device:
+    """The device with *entries* set; others stay.
+
+    Raises:
+        InvalidInput: More than `MAX_CONFIG_ENTRIES` in all.
+    """
+    merged = {**device.configuration, **entries}
+    if len(merged) > MAX_CONFIG_ENTRIES:
+        message = f"A device has at most {MAX_CONFIG_ENTRIES} configuration values"
+        raise InvalidInput(message, field="configuration", limit=str(MAX_CONFIG_ENTRIES))
+    return replace(device, configuration=merged)
+
+
+def typed_entry(value: Any, data_type: str, *, now_ms: int, field: str) -> ConfigEntry:
+    """A configuration value checked against its declared type; text forms of numbers and booleans are understood.
+
+    Raises:
+        InvalidInput: The value is not of that type.
+    """
+    try:
+        return ConfigEntry(_CONVERSIONS[data_type](value), data_type, now_ms)
+    except (ValueError, TypeError, OverflowError):
+        message = f"{field} is not a valid {data_type}"
+        raise InvalidInput(message, field=field) from None
+
+
+def inferred_entry(value: Any, *, now_ms: int) -> ConfigEntry:
+    """A configuration value with the type that its JSON form has."""
+    kinds: dict[type, str] = {bool: "boolean", int: "integer", float: "float", str: "string"}
+    return ConfigEntry(value, kinds.get(type(value), "json"), now_ms)
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    return int(value)
+
+
+def _float(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or number != number or number in (float("inf"), float("-inf")):
+        raise ValueError
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in words:
+        raise ValueError
+    return words[str(value).lower()]
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, dict | list):
+        raise TypeError
+    return value if isinstance(value, str) else str(value)
+
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "string": _string,
+    "integer": _integer,
+    "float": _float,
+    "boolean": _boolean,
+    "json": lambda value: value,
+}
+
+
+def remove(
+    device: DeviceRef, *, devices: DeviceRepository, presence: Presence, readings: ReadingStore, now_ms: int
+) -> bool:
+    """Remove a device: its keys die now; its telemetry is purged now, or by the upkeep if the store is away."""
+    existed = devices.remove(device, now_ms=now_ms)
+    try:
+        presence.forget([device])
+        readings.purge(device)
+    except Unavailable:
+        return existed
+    return existed
+
+
+def sightings(devices: Iterable[Device], *, presence: Presence) -> Mapping[DeviceRef, Sighting]:
+    """When devices were last seen; nothing is known while presence does not answer."""
+    try:
+        return presence.read([device.ref for device in devices])
+    except Unavailable:
+        return {}
+
+
+def is_online(sighting: Sighting | None, *, now_ms: int) -> bool:
+    """Seen within the last `ONLINE_FOR_S` seconds, and not known to have left."""
+    return sighting is not None and sighting.online and now_ms - sighting.at_ms < ONLINE_FOR_S * 1000

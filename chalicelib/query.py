@@ -1,0 +1,151 @@
+"""Use cases that read telemetry back: history by pages, the newest values, aggregates; and deleting a range."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from chalicelib.aggregates import AggregateQuery, AggregateRow, Fill, Function, Window
+from chalicelib.errors import InvalidInput, NotFound
+from chalicelib.model import MAX_MEASUREMENT_LENGTH, DeviceRef, Reading
+from chalicelib.ports import ReadingStore
+
+MAX_FIELDS = 256
+ALIASES = {"mean": Function.AVG}
+
+
+class Page(NamedTuple):
+    """Some readings, and the cursor of the next ones; None at the end."""
+
+    readings: list[Reading]
+    next_cursor: str | None
+
+
+def history(
+    device: DeviceRef,
+    *,
+    start_ms: int,
+    end_ms: int,
+    limit: int,
+    newest_first: bool,
+    measurements: tuple[str, ...] | None,
+    cursor: str | None,
+    readings: ReadingStore,
+) -> Page:
+    """One page of readings with ``start_ms <= timestamp < end_ms``; a cursor goes on where the last page ended.
+
+    Raises:
+        InvalidInput: The cursor is not one of ours.
+        Unavailable: The store does not answer.
+    """
+    if cursor:
+        boundary_ms = _decoded(cursor, newest_first=newest_first)
+        start_ms, end_ms = (start_ms, min(end_ms, boundary_ms)) if newest_first else (boundary_ms, end_ms)
+    if start_ms >= end_ms:
+        return Page([], None)
+    found = readings.read(
+        device,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        limit=limit + 1,
+        newest_first=newest_first,
+        measurements=measurements,
+    )
+    if len(found) <= limit:
+        return Page(found, None)
+    last_ms = found[limit - 1].timestamp_ms
+    return Page(found[:limit], _encoded(last_ms if newest_first else last_ms + 1, newest_first=newest_first))
+
+
+def _encoded(boundary_ms: int, *, newest_first: bool) -> str:
+    text = f"{'d' if newest_first else 'a'}{boundary_ms}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str, *, newest_first: bool) -> int:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        boundary_ms = int(text[1:])
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        text, boundary_ms = "", 0
+    if text[:1] != ("d" if newest_first else "a") or abs(boundary_ms) > 10**15:
+        message = "cursor is not one that this query gave"
+        raise InvalidInput(message, field="cursor")
+    return boundary_ms
+
+
+def field_names(text: str | None, *, field: str) -> tuple[str, ...] | None:
+    """Measurement names out of a comma-separated list, each once; None when the list is empty.
+
+    Raises:
+        InvalidInput: Too many, or a name of more than 64 characters.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+    if len(names) > MAX_FIELDS or any(len(name) > MAX_MEASUREMENT_LENGTH for name in names):
+        message = f"{field} takes up to {MAX_FIELDS} names of up to {MAX_MEASUREMENT_LENGTH} characters"
+        raise InvalidInput(message, field=field, limit=str(MAX_FIELDS))
+    return names or None
+
+
+def functions(text: str) -> dict[str, Function]:
+    """Aggregate functions by the names that the caller used for them, in his order.
+
+    Raises:
+        InvalidInput: An unknown name; the message lists the known ones.
+    """
+    asked: dict[str, Function] = {}
+    for name in (part.strip().lower() for part in text.split(",")):
+        if name in ALIASES:
+            asked[name] = ALIASES[name]
+        elif name in set(Function):
+            asked[name] = Function(name)
+        else:
+            known = ", ".join([*ALIASES, *Function])
+            message = f"aggregation knows {known}"
+            raise InvalidInput(message, field="aggregation")
+    return asked
+
+
+class Aggregation(NamedTuple):
+    """What was asked: functions by the caller's names, and the rest of the query."""
+
+    functions: dict[str, Function]
+    window: Window
+    measurements: tuple[str, ...] | None
+    fill: Fill
+    timezone: str
+
+
+def aggregate(
+    device: DeviceRef, asked: Aggregation, *, start_ms: int, end_ms: int, readings: ReadingStore
+) -> Sequence[AggregateRow]:
+    """Numbers in windows over ``start_ms <= timestamp < end_ms``.
+
+    Raises:
+        InvalidInput: More windows than the store's cap.
+        Unavailable: The store does not answer.
+    """
+    if start_ms >= end_ms:
+        message = "start_time must be before end_time"
+        raise InvalidInput(message, field="start_time")
+    query = AggregateQuery(
+        start_ms=start_ms,
+        end_ms=end_ms,
+        window=asked.window,
+        functions=tuple(dict.fromkeys(asked.functions.values())),
+        measurements=asked.measurements,
+        fill=asked.fill,
+        timezone=asked.timezone,
+    )
+    return readings.aggregate(device, query)
+
+
+def not_empty(found: bool) -> None:
+    """Refuse to answer for a device without readings.
+
+    Raises:
+        NotFound: It has none.
+    """
+    if not found:
+        message = "The device has no telemetry yet"
+        raise NotFound(message, code="no_telemetry")

@@ -1,0 +1,32 @@
+"""Server times that differ: two readings without a timestamp of their own must not overwrite each other."""
+
+import threading
+
+from chalicelib.model import DeviceRef
+
+MAX_LEAD_MS = 1000
+"""How far ahead of the clock stamps may run: a burst of a thousand readings, or a clock that stepped back."""
+MAX_DEVICES = 50_000
+
+
+class Stamps:
+    """Gives each device strictly growing times within this process, a few ms ahead of the clock at most."""
+
+    def __init__(self) -> None:
+        self._last_ms: dict[DeviceRef, int] = {}
+        self._lock = threading.Lock()
+
+    def take(self, device: DeviceRef, now_ms: int, count: int = 1) -> int:
+        """The last of *count* consecutive free milliseconds at or after *now_ms*, now taken.
+
+        Ahead of the clock by more than `MAX_LEAD_MS` (it stepped back), the clock is believed.
+        """
+        with self._lock:
+            last_ms = self._last_ms.get(device, 0)
+            stamp_ms = now_ms if now_ms - last_ms >= count else last_ms + count
+            if stamp_ms - now_ms > MAX_LEAD_MS:
+                stamp_ms = now_ms
+            if len(self._last_ms) >= MAX_DEVICES:
+                self._last_ms = {key: value for key, value in self._last_ms.items() if value >= now_ms}
+            self._last_ms[device] = stamp_ms
+            return stamp_ms

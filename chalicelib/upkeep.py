@@ -1,0 +1,69 @@
+"""What runs on a schedule: retention, purging removed devices, forgetting what is too old to matter."""
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from chalicelib.errors import Unavailable
+from chalicelib.model import Device
+from chalicelib.ports import Counters, DeviceFilter, DeviceRepository, Idempotency, ReadingStore
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 86_400_000
+IDEMPOTENCY_MS = DAY_MS
+COUNTER_HOURS_MS = 8 * DAY_MS
+SETTLE_MS = 15 * 60_000
+"""A removed device's readings may still be in flight this long; after a last purge the reminder goes."""
+PAGE = 500
+
+
+def purge_removed(*, devices: DeviceRepository, readings: ReadingStore, now_ms: int) -> int:
+    """Purge telemetry of removed devices again, once nothing of theirs can be in flight; returns how many."""
+    removed = devices.removed(before_ms=now_ms - SETTLE_MS)
+    for device in removed:
+        readings.purge(device)
+    devices.forget(removed)
+    return len(removed)
+
+
+def retain(days_by_type: Mapping[str, int], *, devices: DeviceRepository, readings: ReadingStore, now_ms: int) -> int:
+    """Delete readings that are older than their device type's days; the empty type is the rule for all others.
+
+    Returns:
+        Readings deleted. 0 days, or no rule, keeps them for good.
+    """
+    deleted = 0
+    for device in _all(devices) if days_by_type else ():
+        days = days_by_type.get(device.device_type, days_by_type.get("", 0))
+        if days:
+            deleted += readings.delete(device.ref, start_ms=0, end_ms=now_ms - days * DAY_MS)
+    return deleted
+
+
+def _all(devices: DeviceRepository) -> Iterator[Device]:
+    for tenant in devices.tenants():
+        after_id = 0
+        while page := devices.page(tenant, DeviceFilter(), after_id=after_id, limit=PAGE):
+            yield from page
+            after_id = page[-1].id
+
+
+def tidy(
+    days_by_type: Mapping[str, int],
+    *,
+    devices: DeviceRepository,
+    readings: ReadingStore,
+    idempotency: Idempotency,
+    counters: Counters,
+    now_ms: int,
+) -> None:
+    """Everything above, and forgetting of old idempotency keys and hourly counts. A silent backend is met next time."""
+    try:
+        purged = purge_removed(devices=devices, readings=readings, now_ms=now_ms)
+        deleted = retain(days_by_type, devices=devices, readings=readings, now_ms=now_ms)
+        if purged or deleted:
+            log.info("Upkeep purged %d removed devices and deleted %d readings over their age", purged, deleted)
+        idempotency.expire(before_ms=now_ms - IDEMPOTENCY_MS)
+        counters.expire(before_ms=now_ms - COUNTER_HOURS_MS)
+    except Unavailable as error:
+        log.warning("Upkeep goes on next time: %s", error.message)

@@ -1,0 +1,188 @@
+"""Builds the adapters that the settings ask for; the one module that knows both ends.
+
+Each adapter is imported and built on first use and kept for the life of the process, so that a Lambda pays only
+for the ports that its endpoint uses.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from chalicelib import ports, settings
+from chalicelib.limits import PayloadLimits
+from chalicelib.stamps import Stamps
+
+
+class Services:
+    """The ports, one attribute each. Assigning to an attribute replaces that port, for tests.
+
+    Args:
+        chosen: The settings; adapters get single values of it.
+    """
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        self.settings = chosen
+        self.stamps = Stamps()
+
+    @cached_property
+    def pepper(self) -> bytes:
+        """The secret under which keys are hashed."""
+        from chalicelib.adapters import secret_file
+
+        return self.settings.pepper.encode() or secret_file.read_or_make(self.settings.data / "pepper")
+
+    @cached_property
+    def limits(self) -> PayloadLimits:
+        """What a payload may hold."""
+        return PayloadLimits(
+            body_bytes=self.settings.max_body_bytes,
+            batch_bytes=self.settings.max_batch_bytes,
+            measurements=self.settings.max_measurements,
+            readings=self.settings.max_readings,
+            text_bytes=self.settings.max_text_bytes,
+            oldest_ms=self.settings.oldest_ms,
+            future_s=self.settings.future_s,
+        )
+
+    @cached_property
+    def devices(self) -> ports.DeviceRepository:
+        """Device records."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_devices import MemoryDevices
+
+            return MemoryDevices()
+        from chalicelib.adapters.sqlite_devices import SqliteDevices
+
+        return SqliteDevices(self._devices_file)
+
+    @cached_property
+    def credentials(self) -> ports.CredentialRepository:
+        """Keys and tokens."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_devices import MemoryCredentials, MemoryDevices
+
+            if not isinstance(self.devices, MemoryDevices):
+                message = "memory credentials live beside memory devices"
+                raise TypeError(message)
+            return MemoryCredentials(self.devices)
+        from chalicelib.adapters.sqlite_credentials import SqliteCredentials
+
+        return SqliteCredentials(self._devices_file)
+
+    @cached_property
+    def queue(self) -> ports.TelemetryQueue:
+        """Accepted readings on their way to the store."""
+        if self.settings.queue == "memory":
+            from chalicelib.adapters.memory_queue import MemoryQueue
+
+            return MemoryQueue(max_receive_count=self.settings.max_receives)
+        from chalicelib.adapters.sqlite_queue import SqliteQueue
+
+        return SqliteQueue(self._file("queue.db"), max_receive_count=self.settings.max_receives)
+
+    @cached_property
+    def readings(self) -> ports.ReadingStore:
+        """Stored telemetry."""
+        if self.settings.store == "memory":
+            from chalicelib.adapters.memory_readings import MemoryReadings
+
+            return MemoryReadings()
+        from chalicelib.adapters.sqlite_readings import SqliteReadings
+
+        return SqliteReadings(self._file("telemetry.db"))
+
+    @cached_property
+    def limiter(self) -> ports.RateLimiter:
+        """Rate limits: in this process, or shared through Redis."""
+        from chalicelib.adapters.memory_limiter import MemoryLimiter
+
+        if not self.settings.redis_url:
+            return MemoryLimiter()
+        from chalicelib.adapters.redis_limiter import RedisLimiter
+
+        return RedisLimiter(self.settings.redis_url, MemoryLimiter())
+
+    @cached_property
+    def presence(self) -> ports.Presence:
+        """When devices were last seen."""
+        if self.settings.redis_url:
+            from chalicelib.adapters.redis_presence import RedisPresence
+
+            return RedisPresence(self.settings.redis_url)
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_presence import MemoryPresence
+
+            return MemoryPresence()
+        from chalicelib.adapters.sqlite_presence import SqlitePresence
+
+        return SqlitePresence(self._file("presence.db"))
+
+    @cached_property
+    def audit(self) -> ports.AuditLog:
+        """Who did what."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_audit import MemoryAudit
+
+            return MemoryAudit()
+        from chalicelib.adapters.sqlite_audit import SqliteAudit
+
+        return SqliteAudit(self._file("audit.db"))
+
+    @cached_property
+    def idempotency(self) -> ports.Idempotency:
+        """First answers by idempotency key."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_idempotency import MemoryIdempotency
+
+            return MemoryIdempotency()
+        from chalicelib.adapters.sqlite_idempotency import SqliteIdempotency
+
+        return SqliteIdempotency(self._file("idempotency.db"))
+
+    @cached_property
+    def counters(self) -> ports.Counters:
+        """Counts for dashboards."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_counters import MemoryCounters
+
+            return MemoryCounters()
+        from chalicelib.adapters.sqlite_counters import SqliteCounters
+
+        return SqliteCounters(self._file("counters.db"))
+
+    def warm(self) -> None:
+        """Build every port now: before threads share them, and to fail at start rather than at the first request."""
+        for name, attribute in vars(Services).items():
+            if isinstance(attribute, cached_property):
+                getattr(self, name)
+        for port in (self.devices, self.queue, self.readings):
+            port.check()
+
+    def _file(self, name: str) -> Path:
+        return self.settings.data / name
+
+    @property
+    def _devices_file(self) -> Path:
+        return self.settings.devices_file or self._file("devices.db")
+
+
+_current: list[Services] = []
+
+
+def services() -> Services:
+    """The process-wide services, made from the environment on the first call."""
+    if not _current:
+        _current.append(Services(settings.from_environment(os.environ)))
+    return _current[-1]
+
+
+@contextmanager
+def use(replacement: Services) -> Iterator[Services]:
+    """Work with *replacement* within the block: the one seam for tests and for programs with their own settings."""
+    _current.append(replacement)
+    try:
+        yield replacement
+    finally:
+        _current.remove(replacement)
