@@ -114,7 +114,7 @@ class Database:
             message = f"{self.path} has schema {version}, this release knows up to {newest}: upgrade IoTFlow"
             raise NewerSchemaError(message)
         for script in self._migrations[version:]:
-            for statement in filter(str.strip, script.split(";")):
+            for statement in _statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
@@ -134,6 +134,16 @@ def translated(path: Path) -> Iterator[None]:
             raise
         message = f"The database {path.name} does not answer"
         raise Unavailable(message) from error
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of *script*; a trigger's body has semicolons of its own."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _is_bug(error: Exception) -> bool:
