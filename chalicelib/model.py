@@ -92,6 +92,12 @@ class Device(DeviceDraft):
     updated_ms: int
     version: int = 1
 
+    @classmethod
+    def added(cls, draft: DeviceDraft, *, device_id: int, now_ms: int) -> "Device":
+        """The device that *draft* becomes when it is added at *now_ms*."""
+        values = {name: getattr(draft, name) for name in DeviceDraft.__slots__}
+        return cls(**values, id=device_id, created_ms=now_ms, updated_ms=now_ms)
+
     @property
     def ref(self) -> DeviceRef:
         """What the stores call this device."""
