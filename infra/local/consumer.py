@@ -1,0 +1,47 @@
+"""The queue consumer: `python -m infra.local.consumer`, one process of `python3 -m infra up`.
+
+It calls the very `@app.on_sqs_message` handler that a Lambda would run.
+"""
+
+import os
+from typing import Any
+
+from chalice.app import SQSEventConfig
+
+from app import app
+from chalicelib.wiring import services
+from infra.local.child import Child
+from infra.local.poller import Handler, Poller
+
+
+def sqs_handler(chalice_app: Any) -> tuple[str, str, Handler]:
+    """Name, queue and handler of the app's one `on_sqs_message`.
+
+    Raises:
+        LookupError: It has none, or several.
+    """
+    sources = [source for source in chalice_app.event_sources if isinstance(source, SQSEventConfig)]
+    if len(sources) != 1:
+        message = f"the app has {len(sources)} queue handlers, the local consumer runs exactly one"
+        raise LookupError(message)
+    source = sources[0]
+    queue_name = source.queue or str(source.queue_arn).rpartition(":")[2]
+    return source.name, queue_name, chalice_app.handler_map[source.name]
+
+
+def main() -> int:
+    """Consume until told to stop; the exit code is 0 after a drain."""
+    child = Child(os.environ)
+    name, queue_name, handler = sqs_handler(app)
+    current = services()
+    current.warm()
+    poller = Poller(
+        current.queue, handler, name=name, queue_name=queue_name, visibility_s=current.settings.visibility_s
+    )
+    child.ready()
+    poller.run(child.draining)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
