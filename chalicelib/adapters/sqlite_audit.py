@@ -55,6 +55,6 @@ class SqliteAudit:
             connection.execute(_APPEND, entry[:-1])
 
     def page(self, tenant: str, *, before_id: int | None = None, limit: int = 100) -> list[AuditEntry]:
-        before_id = _AFTER_ALL if before_id is None else min(before_id, _AFTER_ALL)
+        before_id = _AFTER_ALL if before_id is None else min(max(before_id, 0), _AFTER_ALL)
         with self.database.reading() as connection:
             return [AuditEntry(*row) for row in connection.execute(_PAGE, (tenant, before_id, limit))]
