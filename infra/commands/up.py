@@ -1,0 +1,111 @@
+"""`up`: start everything, wait until it serves, say where."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from infra import first_start, terminal
+from infra.environment import add_data_options, data_folder, gather
+from infra.failure import Exit, Failure
+from infra.supervisor import background
+from infra.supervisor.folder import RunFolder
+from infra.supervisor.loop import Supervisor
+from infra.supervisor.output import LogFiles, Output, Screen
+from infra.supervisor.plan import PROCESSES
+from infra.supervisor.sockets import listen, url_of
+
+
+def add_up(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("-d", "--detach", action="store_true", help="run in the background; return when ready")
+    parser.add_argument("--json", action="store_true", help="print url, token, pids and data as one line of JSON")
+    parser.add_argument("--host", help="address to listen on [HOST, 127.0.0.1]")
+    parser.add_argument("--port", help="port to listen on, 0 for a free one [PORT, 5000]")
+    parser.add_argument("--store", help="where telemetry is stored [IOTFLOW_STORE, sqlite]")
+    add_data_options(parser)
+    parser.set_defaults(run=up)
+
+
+def up(options: argparse.Namespace) -> int:
+    """Start an instance; in the foreground, until a signal ends it.
+
+    Raises:
+        Failure: A setting, the data directory, the port or a process does not work.
+    """
+    variables = gather(options)
+    host, port = _checked(variables)
+    folder = RunFolder(data_folder(variables))
+    folder.claim()
+    listener = listen(host, port)
+    variables |= {"HOST": host, "PORT": str(listener.getsockname()[1]), "IOTFLOW_DATA": str(folder.data)}
+    if not options.detach and sys.stdout.isatty():
+        variables.setdefault("IOTFLOW_LOG_FORMAT", "text")
+    output: Output = LogFiles(folder.logs)
+    if not options.detach:
+        output = Screen(sys.stderr if options.json else sys.stdout, [plan.name for plan in PROCESSES])
+
+    def supervisor() -> Supervisor:
+        return Supervisor(
+            PROCESSES,
+            environment=variables,
+            listener=listener,
+            folder=folder,
+            output=output,
+            background=options.detach,
+        )
+
+    def announce(pids: dict[str, int]) -> None:
+        report = {"url": url_of(listener), "token": _token(variables), "pids": pids, "data": str(folder.data)}
+        print(json.dumps(report) if options.json else welcome(report, detached=options.detach), flush=True)
+
+    if options.detach:
+        announce(background.start(supervisor, folder))
+    else:
+        running = supervisor()
+        running.run(lambda: announce(running.pids))
+    return Exit.OK
+
+
+def welcome(report: dict[str, Any], *, detached: bool) -> str:
+    """What a person sees when everything runs."""
+    url, token = report["url"], report["token"]
+    shown = f"\n  token  {terminal.paint(token, terminal.GREEN)}\n         the administrator's, shown only this once"
+    return f"""
+{terminal.paint("IoTFlow is running.", terminal.BOLD)}
+
+  API    {terminal.paint(url, terminal.CYAN)}
+  docs   {url}/docs
+  data   {report["data"]}{shown if token else ""}
+
+Register a device:
+
+  curl -X POST {url}/api/v1/devices/register \\
+       -H 'Content-Type: application/json' \\
+       -d '{{"name": "sensor-1", "device_type": "sensor"}}'
+
+Stop it with {"python3 -m infra down" if detached else "Ctrl-C"}.
+"""
+
+
+def _checked(variables: dict[str, str]) -> tuple[str, int]:
+    """Host and port of valid settings that several processes can share."""
+    from chalicelib.settings import SettingsError, from_environment
+
+    try:
+        chosen = from_environment(variables)
+    except SettingsError as error:
+        raise Failure(str(error), Exit.BAD_OPTION) from None
+    for name in ("devices", "queue", "store"):
+        if getattr(chosen, name) == "memory":
+            message = f"IOTFLOW_{name.upper()}=memory works in a single process only (chalice local); take sqlite"
+            raise Failure(message, Exit.BAD_OPTION)
+    return chosen.host, chosen.port
+
+
+def _token(variables: dict[str, str]) -> str | None:
+    try:
+        return first_start.first_token(variables)
+    except Failure as failure:
+        print(f"{terminal.paint('iotflow:', terminal.YELLOW, sys.stderr)} {failure}", file=sys.stderr)
+        return None

@@ -1,0 +1,75 @@
+"""The listening socket, opened before any process starts and handed to the front: a restart refuses nobody."""
+
+import errno
+import socket
+from pathlib import Path
+
+from infra.failure import Exit, Failure
+
+BACKLOG = 4096
+"""Connections that wait while the front starts again; the kernel caps it at net.core.somaxconn."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket; port 0 takes a free one.
+
+    Raises:
+        Failure: The port is taken, or the address is not one of this machine.
+    """
+    try:
+        family, kind, protocol, _name, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        message = f"the address {host} is unknown ({error.strerror}); choose another with --host or HOST"
+        raise Failure(message, Exit.BAD_OPTION) from None
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _failure(host, port, error) from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where this machine reaches it: http://ADDRESS:PORT."""
+    address, port = listener.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, address)  # noqa: S104 - compared, not bound
+    return f"http://[{reachable}]:{port}" if ":" in reachable.strip("[]") else f"http://{reachable}:{port}"
+
+
+def _failure(host: str, port: int, error: OSError) -> Failure:
+    if error.errno == errno.EADDRINUSE:
+        owner = listening_process(port)
+        by = f" by process {owner}" if owner else ""
+        message = f"port {port} on {host} is in use{by}; choose another with --port or PORT"
+        return Failure(message, Exit.PORT_IN_USE)
+    if error.errno == errno.EACCES:
+        message = f"port {port} is reserved for the administrator; choose one above 1023 with --port or PORT"
+        return Failure(message, Exit.PORT_IN_USE)
+    return Failure(f"{host} port {port}: {error.strerror}; choose another with --host or HOST", Exit.BAD_OPTION)
+
+
+def listening_process(port: int) -> int | None:
+    """The process that listens on *port*, where Linux shows it to this user."""
+    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
+                return int(process.name)
+        except OSError:
+            continue  # ended meanwhile, or another user's
+    return None
+
+
+def _listening_inodes(port: int) -> list[str]:
+    """Inodes of sockets in state LISTEN (0A) on *port*. Source: proc(5), /proc/net/tcp."""
+    found: list[str] = []
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if table.exists():
+            rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
+            found += [row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port]
+    return found
