@@ -1,0 +1,109 @@
+"""One run of a simulator, from the command line's options to its exit code."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from simulators.client import DeviceClient, HttpTransport, NoAnswer
+from simulators.device import DevicePlan, SimulatedDevice, Surroundings
+from simulators.display import display_for
+from simulators.fleet import FleetRun
+from simulators.keys import KeyFile
+from simulators.options import RunOptions
+from simulators.report import exit_code, print_totals, summary
+from simulators.timeline import Timeline
+
+REFRESH_S = 0.25
+EXIT_UNHEALTHY, EXIT_USAGE = 1, 2
+
+
+def run(plans: Sequence[DevicePlan], options: RunOptions) -> int:
+    """Simulate the devices, show how it goes, print the totals, and return the exit code.
+
+    Ctrl-C (or SIGTERM) ends the run early, with totals; a second one does not wait for what is still to be delivered.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(stderr=options.json)
+    client = http_client(options.url, connections=options.connections)
+    if (trouble := health_trouble(client, options.url)) is not None:
+        console.print(trouble, style="red", highlight=False, soft_wrap=True)
+        return EXIT_UNHEALTHY
+    clock = steady_clock()
+    try:
+        timeline = Timeline.plan(
+            now_s=clock(),
+            history_s=options.backfill_s,
+            duration_s=options.duration_s,
+            speed=options.speed,
+            start_s=options.start_s,
+        )
+    except ValueError as error:
+        console.print(str(error), style="red", highlight=False)
+        return EXIT_USAGE
+    around = Surroundings(
+        seed=options.seed,
+        timeline=timeline,
+        clock=clock,
+        client=client,
+        keys=KeyFile(options.keys, options.url),
+        on_duplicate=options.on_duplicate,
+        failure_rate=options.failure_rate,
+        heartbeat_interval_s=options.heartbeat_interval_s,
+    )
+    devices = [SimulatedDevice(plan, around) for plan in plans]
+    return _run_devices(devices, options, timeline, clock, console)
+
+
+def http_client(url: str, *, connections: int = 1) -> DeviceClient:
+    """Return the requests to a service; the enrolment token is taken from IOTFLOW_ENROLLMENT_TOKEN."""
+    transport = HttpTransport(url, connections=connections)
+    return DeviceClient(transport, enrollment_token=os.environ.get("IOTFLOW_ENROLLMENT_TOKEN"))
+
+
+def health_trouble(client: DeviceClient, url: str) -> str | None:
+    """Return what is wrong with the service, in a sentence, or None when it is healthy."""
+    try:
+        answer = client.health()
+    except NoAnswer as error:
+        return f"{url} does not answer ({error}); start the service with: python3 -m infra up"
+    return None if answer.status == 200 else f"{url}/health answers {answer.status}, not 200"
+
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock that gives the real time in epoch seconds and never jumps."""
+    offset_s = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset_s
+
+
+def _run_devices(
+    devices: Sequence[SimulatedDevice],
+    options: RunOptions,
+    timeline: Timeline,
+    clock: Callable[[], float],
+    console: Console,
+) -> int:
+    began_s = clock()
+    fleet = FleetRun(devices, timeline, clock=clock, workers=options.connections, patience_s=options.patience_s)
+    console.print(f"{len(devices)} devices to {options.url}, seed {options.seed}", highlight=False)
+    fleet.start()
+    with display_for(console, devices, timeline, now_s=began_s) as display:
+        over = False
+        while not over:
+            try:
+                display.update(clock())
+                over = fleet.wait(REFRESH_S)
+            except KeyboardInterrupt:
+                fleet.abandon() if timeline.interrupted else fleet.interrupt()
+    fleet.finish()
+    totals = summary(devices, options, timeline, took_s=clock() - began_s, interrupted=timeline.interrupted)
+    if options.json:
+        json.dump(totals, sys.stdout, indent=1)
+        print()
+    else:
+        print_totals(totals, console)
+    return exit_code(totals)
