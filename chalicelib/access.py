@@ -4,6 +4,7 @@ Every endpoint declares an `Access`; objects are checked here against (tenant, o
 device and one that does not exist look the same.
 """
 
+import hmac
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -113,7 +114,8 @@ def authenticate(
         raise Unauthorized(message)
     parsed = keys.parse_key(key)
     credential = credentials.get(parsed.id) if parsed is not None else None
-    if credential is None or not keys.matches(key, credential, pepper) or not credential.alive(now_ms):
+    matching = keys.matches(key, credential, pepper)
+    if credential is None or not matching or not credential.alive(now_ms):
         raise _refused()
     return _principal(credential, devices)
 
@@ -152,7 +154,9 @@ def is_open(access: Access, offered: Presented, openness: Openness) -> bool:
 
 
 def _may_enroll(enrollment: str, openness: Openness) -> bool:
-    if openness.registration or (openness.enrollment and keys.same(enrollment, openness.enrollment)):
+    if openness.registration or (
+        openness.enrollment and hmac.compare_digest(enrollment.encode(), openness.enrollment.encode())
+    ):
         return True
     message = "Registration needs the enrolment token in X-Enrollment-Token"
     raise Unauthorized(message, field="X-Enrollment-Token")

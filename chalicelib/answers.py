@@ -10,6 +10,7 @@ from chalicelib.calls import Call
 from chalicelib.declare import Endpoint
 from chalicelib.errors import AppError, TooMany, Unauthorized, Unavailable, WrongMethod
 from chalicelib.ports import Counters
+from chalicelib.status import BUCKETS_S
 
 log = logging.getLogger("iotflow.http")
 
@@ -22,8 +23,6 @@ SECURITY: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 """On every answer; an endpoint may set its own instead. Source: OWASP REST Security Cheat Sheet."""
-
-LATENCY_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5)
 
 
 class Answer(NamedTuple):
@@ -81,7 +80,7 @@ def record(declared: Endpoint, call: Call, answer: Answer, seconds: float, count
     """Count the outcome and write one line about it: accepted device writes at DEBUG, all else at INFO."""
     labels = (("endpoint", declared.name), ("status", str(answer.status)))
     counters.add("iotflow_requests_total", labels, now_ms=call.now_ms)
-    bucket = next((str(bound) for bound in LATENCY_BUCKETS_S if seconds <= bound), "+Inf")
+    bucket = next((str(bound) for bound in BUCKETS_S if seconds <= bound), "+Inf")
     counters.add("iotflow_request_seconds_bucket", (("endpoint", declared.name), ("le", bucket)), now_ms=call.now_ms)
     counters.add("iotflow_request_seconds_sum", (("endpoint", declared.name),), seconds, now_ms=call.now_ms)
     level = logging.DEBUG if declared.inline and answer.status < 400 else logging.INFO

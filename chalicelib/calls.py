@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from chalicelib import codec
+from chalicelib import codec, keys
 from chalicelib.access import ANONYMOUS, Presented, Principal, presented
 from chalicelib.errors import Forbidden, InvalidInput, WrongType
-from chalicelib.model import Device
+from chalicelib.model import AuditEntry, Device
+from chalicelib.ports import AuditLog
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,6 +30,7 @@ class Call:
         address: Where the call came from; an IPv6 client counts as its /64.
         repeatable: Names the call's idempotency key and caller; empty without a key.
         answer_headers: Go out with the answer.
+        status: Of the answer, when it is not the declared one.
     """
 
     now_ms: int
@@ -39,6 +41,7 @@ class Call:
     principal: Principal = ANONYMOUS
     repeatable: str = ""
     answer_headers: dict[str, str] = field(default_factory=dict)
+    status: int | None = None
 
     @property
     def device(self) -> Device:
@@ -52,6 +55,17 @@ class Call:
     def content_type(self) -> str:
         """The media type of the body as it was sent, parameters included; empty when none was."""
         return self.headers.get("content-type", "")
+
+    @property
+    def key_id(self) -> str:
+        """The public id part of the caller's key."""
+        parsed = keys.parse_key(self.presented.key)
+        return parsed.id if parsed is not None else ""
+
+    def audit(self, log: AuditLog, action: str, target: str, *, result: str = "done", detail: str = "") -> None:
+        """Record what this call did."""
+        who = self.principal
+        log.append(AuditEntry(who.tenant, self.now_ms, who.name, action, target, result, self.address, detail))
 
     @property
     def presented(self) -> Presented:

@@ -125,8 +125,9 @@ def _answer(
 ) -> answers.Answer:
     settings = current.settings
     _take(current, f"address:{call.address}", _per_minute(settings.address_rate_per_minute), call)
-    call.payload = request.raw_body or b""
-    _identify(declared, call, current)
+    raw = request.raw_body or b""
+    call.payload = raw.encode() if isinstance(raw, str) else raw
+    require(call, declared.access)
     _limit(declared, call, current)
     if len(call.payload) > settings.max_body_bytes and declared.payload_schema is None:
         message = f"The body has {len(call.payload)} bytes, the limit is {settings.max_body_bytes}"
@@ -136,14 +137,22 @@ def _answer(
     return answers.conditional(answer, call) if declared.conditional else answer
 
 
-def _identify(declared: Endpoint, call: Call, current: Services) -> None:
+def require(call: Call, policy: Access) -> None:
+    """Identify the caller under *policy* and refuse him if it is not met.
+
+    Raises:
+        Unauthorized: No credential, or one that is not valid.
+        Forbidden: Known, but not for this.
+        TooMany: Too many refused credentials from this address.
+    """
+    current = services()
     settings = current.settings
     openness = Openness(
         settings.local, settings.telemetry_is_public, settings.registration_is_open, settings.enrollment_token
     )
     offered = call.presented
     try:
-        if access.is_open(declared.access, offered, openness):
+        if access.is_open(policy, offered, openness):
             return
         call.principal = access.authenticate(
             offered.key,
@@ -155,7 +164,7 @@ def _identify(declared: Endpoint, call: Call, current: Services) -> None:
     except Unauthorized:
         _take(current, f"auth:{call.address}", _per_minute(settings.failed_auth_per_minute), call)
         raise
-    access.permit(call.principal, declared.access)
+    access.permit(call.principal, policy)
 
 
 def _limit(declared: Endpoint, call: Call, current: Services) -> None:
@@ -212,7 +221,8 @@ def _path_value(name: str, kind: type, text: str) -> Any:
 def _run(declared: Endpoint, call: Call, arguments: dict[str, Any], current: Services) -> answers.Answer:
     key = call.headers.get("idempotency-key")
     if key is None or declared.idempotent is None:
-        return _serialised(declared, declared.handler(call, **arguments))
+        result = declared.handler(call, **arguments)
+        return _serialised(call.status or declared.status, result)
     if not 1 <= len(key) <= 64:
         message = "Idempotency-Key must have 1 to 64 characters"
         raise InvalidInput(message, field="Idempotency-Key", limit="64 characters")
@@ -225,19 +235,17 @@ def _run(declared: Endpoint, call: Call, arguments: dict[str, Any], current: Ser
         return answers.Answer(declared.status, attempt.answer, {"Idempotent-Replay": "true"})
     call.now_ms, call.repeatable = attempt.started_ms, f"{caller}/{key}"
     with tickets.wait_at_once():
-        answer = _serialised(declared, declared.handler(call, **arguments))
+        answer = _serialised(declared.status, declared.handler(call, **arguments))
     current.idempotency.finish(caller, key, answer.body if declared.idempotent == "answer" else "{}")
     return answer
 
 
-def _serialised(declared: Endpoint, result: Any) -> answers.Answer:
+def _serialised(status: int, result: Any) -> answers.Answer:
     if isinstance(result, BaseModel):
-        return answers.Answer(declared.status, result.model_dump_json(by_alias=True), answers.JSON)
+        return answers.Answer(status, result.model_dump_json(by_alias=True), answers.JSON)
     if isinstance(result, Text):
-        return answers.Answer(declared.status, result.text, {"Content-Type": result.content_type})
-    if isinstance(result, answers.Answer):
-        return result
-    return answers.Answer(declared.status, json.dumps(result, ensure_ascii=False), answers.JSON)
+        return answers.Answer(status, result.text, {"Content-Type": result.content_type})
+    return answers.Answer(status, json.dumps(result, ensure_ascii=False), answers.JSON)
 
 
 def _audit_refusal(declared: Endpoint, call: Call, error: AppError, current: Services) -> None:

@@ -1,6 +1,7 @@
 """The way of a reading: accepted into the queue, then stored from it. Nothing is answered before it is durable."""
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -60,6 +61,22 @@ def accept(
     batch = Batch(device.ref, now_ms, readings)
     queue.send(codec.batch_to_json(batch), readings=len(readings), now_ms=now_ms)
     return Accepted(readings[-1], len(readings))
+
+
+def wait_until_stored(reading: Reading, *, readings: ReadingStore, timeout_s: float) -> bool:
+    """Wait until *reading* can be read back, at most *timeout_s*; False when it is not stored by then.
+
+    The store is asked, with growing pauses from 5 to 100 ms, since no queue tells when a message was consumed.
+    """
+    deadline, pause_s = time.monotonic() + timeout_s, 0.005
+    while True:
+        found = readings.read(reading.device, start_ms=reading.timestamp_ms, end_ms=reading.timestamp_ms + 1, limit=1)
+        if found and reading.values.items() <= found[0].values.items():
+            return True
+        if time.monotonic() + pause_s > deadline:
+            return False
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, 0.1)
 
 
 class Sinks(NamedTuple):

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Fill, Function, Window
 from chalicelib.errors import InvalidInput, NotFound
@@ -104,6 +105,20 @@ def functions(text: str) -> dict[str, Function]:
             message = f"aggregation knows {known}"
             raise InvalidInput(message, field="aggregation")
     return asked
+
+
+def timezone(name: str, *, field: str) -> str:
+    """An IANA time zone name that this machine knows.
+
+    Raises:
+        InvalidInput: It does not.
+    """
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"{field} must be an IANA time zone like Europe/Berlin"
+        raise InvalidInput(message, field=field) from None
+    return name
 
 
 class Aggregation(NamedTuple):

@@ -1,0 +1,58 @@
+"""The deployable app: which resources there are, the queue's consumer, the schedules. Nothing else."""
+
+import os
+from typing import Any
+
+from chalice.app import Rate, SQSEvent
+
+from chalicelib import api, http, ingest, upkeep
+from chalicelib.edge import App
+from chalicelib.model import Message
+from chalicelib.wiring import services
+
+app = App(app_name="iotflow", configure_logs=False)
+app.api.binary_types = ["application/cbor", "application/senml+cbor"]
+
+only = os.environ.get("ENDPOINT_MODULE")
+for module in api.MODULES:
+    if only in (None, module):
+        app.register_blueprint(api.resource(module).blueprint)
+
+
+@app.on_sqs_message(queue="iotflow-telemetry", batch_size=1000)
+def store_readings(event: SQSEvent) -> dict[str, Any]:
+    """Store what the queue delivers; messages that are to be delivered again are named in the answer."""
+    now = services()
+    stored = ingest.store_apart(
+        [_message(record.to_dict()) for record in event],
+        ingest.Sinks(now.queue, now.readings, now.devices, now.presence),
+        last_receive=now.settings.max_receives,
+        now_ms=http.clock_ms(),
+    )
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in stored.failed]}
+
+
+@app.schedule(Rate(5, unit=Rate.MINUTES))
+def keep_up(event: Any) -> None:  # noqa: ARG001 - every schedule is handed its event
+    """Retention, purging of removed devices, forgetting of what is too old to matter."""
+    now = services()
+    upkeep.tidy(
+        dict(now.settings.retention_days),
+        devices=now.devices,
+        readings=now.readings,
+        idempotency=now.idempotency,
+        counters=now.counters,
+        now_ms=http.clock_ms(),
+    )
+
+
+def _message(record: dict[str, Any]) -> Message:
+    attributes = record["attributes"]
+    return Message(
+        id=record["messageId"],
+        body=record["body"],
+        receipt=record["receiptHandle"],
+        readings=int(record["messageAttributes"]["readings"]["stringValue"]),
+        receive_count=int(attributes["ApproximateReceiveCount"]),
+        sent_ms=int(attributes["SentTimestamp"]),
+    )

@@ -1,0 +1,233 @@
+"""What devices and administrators send and read of device records."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from chalicelib import times
+from chalicelib.declare import Answer, Body, DeviceBody
+from chalicelib.model import ConfigEntry, Credential, Device, Sighting
+
+PLAIN = r"^[^\x00-\x1f\x7f]*$"
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"),
+]
+Label = Annotated[str, StringConstraints(max_length=200, pattern=PLAIN)]
+Prose = Annotated[str, StringConstraints(max_length=1000)]
+Version = Annotated[str, StringConstraints(max_length=100, pattern=PLAIN)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Configuration = dict[Annotated[str, StringConstraints(min_length=1, max_length=100)], JsonValue]
+Status = Literal["active", "inactive", "maintenance", "error"]
+
+
+class Registration(DeviceBody):
+    """A device that introduces itself. Unknown keys are ignored."""
+
+    name: Name
+    device_type: Name
+    description: Prose = ""
+    location: Label = ""
+    firmware_version: Version = ""
+    hardware_version: Version = ""
+    configuration: Configuration = Field(default_factory=dict)
+    tags: list[Tag] = Field(default_factory=list, max_length=32)
+
+
+class OwnChange(DeviceBody):
+    """What a device may change of itself; what is left out stays."""
+
+    location: Label | None = None
+    firmware_version: Version | None = None
+    hardware_version: Version | None = None
+    configuration: Configuration | None = None
+    status: Literal["active", "maintenance", "error"] | None = None
+
+
+class AnyChange(Body):
+    """What an administrator may change; what is left out stays."""
+
+    name: Name | None = None
+    device_type: Name | None = None
+    description: Prose | None = None
+    location: Label | None = None
+    firmware_version: Version | None = None
+    hardware_version: Version | None = None
+    configuration: Configuration | None = None
+    tags: list[Tag] | None = Field(default=None, max_length=32)
+    status: Status | None = None
+
+
+class StatusChange(Body):
+    """A new status."""
+
+    status: Status
+
+
+class ConfigItem(DeviceBody):
+    """One configuration value with its declared type."""
+
+    config_key: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    config_value: JsonValue
+    data_type: Literal["string", "integer", "float", "boolean", "json"] = "string"
+
+
+class Rotation(DeviceBody):
+    """How long the old key stays valid: ``24h``, ``90s``, ``0s``; at most 30 days."""
+
+    overlap: str = "24h"
+
+
+class DeviceOut(Answer):
+    """A device record. Times are ISO 8601 UTC; `last_seen` is null until the device was seen."""
+
+    id: int
+    name: str
+    description: str
+    device_type: str
+    status: str
+    location: str
+    firmware_version: str
+    hardware_version: str
+    configuration: dict[str, JsonValue]
+    tags: list[str]
+    created_at: str
+    updated_at: str
+    last_seen: str | None
+
+
+class RegisteredDevice(DeviceOut):
+    """A device record with the key that is shown this once."""
+
+    api_key: str
+
+
+class RegisteredOut(Answer):
+    """A registration that succeeded."""
+
+    message: str
+    device: RegisteredDevice
+
+
+class OwnStatus(DeviceOut):
+    """A device record as the device itself sees it. `telemetry_count` counts stored readings."""
+
+    telemetry_count: int | None
+    is_online: bool
+
+
+class OwnStatusOut(Answer):
+    """The calling device."""
+
+    status: Literal["success"] = "success"
+    device: OwnStatus
+
+
+class HeartbeatOut(Answer):
+    """A heartbeat that was recorded."""
+
+    message: str
+    device_id: int
+    timestamp: str
+    status: Literal["online"] = "online"
+
+
+class ChangedOut(Answer):
+    """The record after the change."""
+
+    message: str
+    device: DeviceOut
+
+
+class ConfigValueOut(Answer):
+    """One configuration value, in its declared type."""
+
+    value: JsonValue
+    data_type: str
+    updated_at: str
+
+
+class ConfigurationOut(Answer):
+    """All configuration values of the calling device."""
+
+    status: Literal["success"] = "success"
+    device_id: int
+    configuration: dict[str, ConfigValueOut]
+
+
+class ConfigItemOut(Answer):
+    """The value that was set, as text."""
+
+    status: Literal["success"] = "success"
+    message: str
+    config_key: str
+    config_value: str
+    data_type: str
+
+
+class NewKeyOut(Answer):
+    """A new key, shown this once. Keys that still work beside it do so until `others_valid_until`."""
+
+    message: str
+    device_id: int
+    key_id: str
+    api_key: str
+    others_valid_until: str | None = None
+
+
+class KeyOut(Answer):
+    """What is known of a key: never the key."""
+
+    id: str
+    is_active: bool
+    created_at: str
+    expires_at: str | None
+
+
+class RemovedOut(Answer):
+    """A device that is gone."""
+
+    status: Literal["success"] = "success"
+    message: str
+    device_id: int
+    note: str = "Its keys are dead and its telemetry is purged; the id is never used again."
+
+
+def fields_of(device: Device, sighting: Sighting | None) -> dict[str, Any]:
+    """The published fields of a device record."""
+    return {
+        "id": device.id,
+        "name": device.name,
+        "description": device.description,
+        "device_type": device.device_type,
+        "status": device.status,
+        "location": device.location,
+        "firmware_version": device.firmware_version,
+        "hardware_version": device.hardware_version,
+        "configuration": {key: entry.value for key, entry in device.configuration.items()},
+        "tags": list(device.tags),
+        "created_at": times.to_iso(device.created_ms),
+        "updated_at": times.to_iso(device.updated_ms),
+        "last_seen": times.to_iso(sighting.at_ms) if sighting else None,
+    }
+
+
+def configuration_out(entries: Mapping[str, ConfigEntry]) -> dict[str, ConfigValueOut]:
+    """Configuration values with their types and times."""
+    return {
+        key: ConfigValueOut(
+            value=cast("JsonValue", entry.value), data_type=entry.data_type, updated_at=times.to_iso(entry.updated_ms)
+        )
+        for key, entry in entries.items()
+    }
+
+
+def key_out(credential: Credential, *, now_ms: int) -> KeyOut:
+    """What is known of a key."""
+    return KeyOut(
+        id=credential.id,
+        is_active=credential.alive(now_ms),
+        created_at=times.to_iso(credential.created_ms),
+        expires_at=times.to_iso(credential.expires_ms) if credential.expires_ms is not None else None,
+    )
