@@ -185,8 +185,12 @@ class TelemetryQueue(Protocol):
         """Their readings are stored. A stale receipt does nothing."""
         ...
 
-    def release(self, receipts: Sequence[str], *, delay_s: float, now_ms: int) -> None:
-        """Make them visible again after *delay_s*; the receive count stays."""
+    def release(self, receipts: Sequence[str], *, delay_s: float, now_ms: int, uncounted: bool = False) -> None:
+        """Make them visible again after *delay_s*; the receive count stays.
+
+        With *uncounted* this delivery does not count towards the dead letters: nothing was wrong with the messages,
+        the store was away.
+        """
         ...
 
     def bury(

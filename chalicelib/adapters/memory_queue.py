@@ -17,13 +17,14 @@ class _Held:
     body: str
     readings: int
     sent_ms: int
+    deliveries: int = 0
     receive_count: int = 0
     taken_ms: int = 0
     visible_ms: int = 0
     in_flight: bool = False
 
     def may_be_received(self, now_ms: int) -> bool:
-        return self.receive_count == 0 or queue_rules.visible(
+        return self.deliveries == 0 or queue_rules.visible(
             taken_ms=self.taken_ms, visible_ms=self.visible_ms, now_ms=now_ms
         )
 
@@ -65,6 +66,7 @@ class MemoryQueue:
                 if held.receive_count >= self._max_receive_count:
                     self._bury(number, queue_rules.spent_reason(held.receive_count), now_ms)
                     continue
+                held.deliveries += 1
                 held.receive_count += 1
                 held.hide(in_flight=True, for_s=visibility_s, now_ms=now_ms)
                 messages.append(_message(number, held))
@@ -75,10 +77,12 @@ class MemoryQueue:
             for number in self._current(receipts):
                 self._stored += self._held.pop(number).readings
 
-    def release(self, receipts: Sequence[str], *, delay_s: float, now_ms: int) -> None:
+    def release(self, receipts: Sequence[str], *, delay_s: float, now_ms: int, uncounted: bool = False) -> None:
         with self._lock:
             for number in self._current(receipts):
-                self._held[number].hide(in_flight=False, for_s=delay_s, now_ms=now_ms)
+                held = self._held[number]
+                held.receive_count -= uncounted and held.in_flight
+                held.hide(in_flight=False, for_s=delay_s, now_ms=now_ms)
 
     def bury(
         self, receipt: str, *, reason: str, now_ms: int, body: str | None = None, readings: int | None = None
@@ -146,7 +150,7 @@ class MemoryQueue:
         return [
             number
             for receipt, number in given.items()
-            if number in self._held and receipt == queue_rules.receipt(number, self._held[number].receive_count)
+            if number in self._held and receipt == queue_rules.receipt(number, self._held[number].deliveries)
         ]
 
     def _bury(
@@ -161,5 +165,5 @@ class MemoryQueue:
 
 
 def _message(number: int, held: _Held) -> Message:
-    receipt = queue_rules.receipt(number, held.receive_count)
+    receipt = queue_rules.receipt(number, held.deliveries)
     return Message(held.id, held.body, receipt, held.readings, held.receive_count, held.sent_ms)

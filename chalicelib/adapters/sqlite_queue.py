@@ -69,9 +69,11 @@ class SqliteQueue:
             held = tables.current(connection, receipts)
             tables.settle(connection, held, stored=sum(message.readings for message in held))
 
-    def release(self, receipts: Sequence[str], *, delay_s: float, now_ms: int) -> None:
+    def release(self, receipts: Sequence[str], *, delay_s: float, now_ms: int, uncounted: bool = False) -> None:
         with self._database.transaction() as connection:
             held = tables.current(connection, receipts)
+            if uncounted:
+                tables.uncount(connection, held)
             tables.release(connection, held, taken_ms=now_ms, visible_ms=now_ms + round(delay_s * 1000))
 
     def bury(

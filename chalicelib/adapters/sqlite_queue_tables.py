@@ -26,7 +26,8 @@ MIGRATIONS = (
     );
     CREATE TABLE delivery (
         number INTEGER PRIMARY KEY REFERENCES message (number),
-        receive_count INTEGER NOT NULL,
+        deliveries INTEGER NOT NULL,  -- the newest one is in the receipt
+        receive_count INTEGER NOT NULL,  -- deliveries that count towards the dead letters
         in_flight INTEGER NOT NULL,  -- 0: released, counts as queued
         taken_ms INTEGER NOT NULL,
         visible_ms INTEGER NOT NULL
@@ -89,6 +90,7 @@ class Ready(NamedTuple):
     body: str
     readings: int
     sent_ms: int
+    deliveries: int
     receive_count: int
     in_flight: bool
 
@@ -98,8 +100,8 @@ class Ready(NamedTuple):
 
     def received(self) -> Message:
         """As its next delivery."""
-        count = self.receive_count + 1
-        return Message(self.id, self.body, queue_rules.receipt(self.number, count), self.readings, count, self.sent_ms)
+        receipt = queue_rules.receipt(self.number, self.deliveries + 1)
+        return Message(self.id, self.body, receipt, self.readings, self.receive_count + 1, self.sent_ms)
 
 
 def book(connection: Connection, **changes: int) -> None:
@@ -134,12 +136,12 @@ def ready(connection: Connection, limit: int, now_ms: int) -> list[Ready]:
     """Up to *limit* messages that may be received, by number; those received before come before the fresh ones."""
     columns = "number, id, body, readings, sent_ms"
     again = connection.execute(
-        f"""SELECT {columns}, receive_count, in_flight FROM delivery JOIN message USING (number)
+        f"""SELECT {columns}, deliveries, receive_count, in_flight FROM delivery JOIN message USING (number)
             WHERE {_VISIBLE} ORDER BY number LIMIT :limit""",
         {**_at(now_ms), "limit": limit},
     ).fetchall()
     fresh = connection.execute(
-        f"SELECT {columns}, 0, 0 FROM message WHERE {_FRESH} ORDER BY number LIMIT ?", (limit - len(again),)
+        f"SELECT {columns}, 0, 0, 0 FROM message WHERE {_FRESH} ORDER BY number LIMIT ?", (limit - len(again),)
     )
     return [Ready(*row) for row in chain(again, fresh)]
 
@@ -147,8 +149,9 @@ def ready(connection: Connection, limit: int, now_ms: int) -> list[Ready]:
 def take(connection: Connection, messages: Sequence[Ready], *, taken_ms: int, visible_ms: int) -> None:
     """Begin the next delivery of *messages*."""
     connection.executemany(
-        "REPLACE INTO delivery (number, receive_count, in_flight, taken_ms, visible_ms) VALUES (?, ?, 1, ?, ?)",
-        ((message.number, message.receive_count + 1, taken_ms, visible_ms) for message in messages),
+        """REPLACE INTO delivery (number, deliveries, receive_count, in_flight, taken_ms, visible_ms)
+           VALUES (?, ?, ?, 1, ?, ?)""",
+        ((each.number, each.deliveries + 1, each.receive_count + 1, taken_ms, visible_ms) for each in messages),
     )
     queued = sum(message.readings for message in messages if not message.in_flight)
     book(connection, queued=-queued, in_flight=queued)
@@ -158,11 +161,18 @@ def current(connection: Connection, receipts: Iterable[str]) -> list[Held]:
     """The messages whose newest receipt is among *receipts*."""
     given = queue_rules.numbers_of(receipts)
     rows = connection.execute(
-        f"""SELECT number, receive_count, readings, in_flight FROM delivery JOIN message USING (number)
+        f"""SELECT number, deliveries, readings, in_flight FROM delivery JOIN message USING (number)
             WHERE {_AMONG}""",
         {"numbers": json.dumps(list(given.values()))},
     )
     return [Held(number, *rest) for number, count, *rest in rows if queue_rules.receipt(number, count) in given]
+
+
+def uncount(connection: Connection, held: Sequence[Held]) -> None:
+    """Let the delivery that is in flight not count towards the dead letters."""
+    connection.execute(
+        f"UPDATE delivery SET receive_count = receive_count - 1 WHERE in_flight AND {_AMONG}", _numbers(held)
+    )
 
 
 def release(connection: Connection, held: Sequence[Held], *, taken_ms: int, visible_ms: int) -> None:
