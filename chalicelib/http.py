@@ -15,7 +15,7 @@ from chalice.app import Response as ChaliceResponse
 from pydantic import BaseModel
 
 from chalicelib import access, answers, tickets
-from chalicelib.access import Access, Openness, Who
+from chalicelib.access import Access, Who
 from chalicelib.calls import Call, network_of, read_body, read_query, request_id
 from chalicelib.declare import Endpoint, Text, endpoint, limit_key
 from chalicelib.errors import AppError, Forbidden, InvalidInput, NotFound, TooLarge, TooMany, Unauthorized, Unavailable
@@ -146,13 +146,9 @@ def require(call: Call, policy: Access) -> None:
         TooMany: Too many refused credentials from this address.
     """
     current = services()
-    settings = current.settings
-    openness = Openness(
-        settings.local, settings.telemetry_is_public, settings.registration_is_open, settings.enrollment_token
-    )
     offered = call.presented
     try:
-        if access.is_open(policy, offered, openness):
+        if access.is_open(policy, offered, current.openness):
             return
         call.principal = access.authenticate(
             offered.key,
@@ -162,7 +158,7 @@ def require(call: Call, policy: Access) -> None:
             now_ms=call.now_ms,
         )
     except Unauthorized:
-        _take(current, f"auth:{call.address}", _per_minute(settings.failed_auth_per_minute), call)
+        _take(current, f"auth:{call.address}", _per_minute(current.settings.failed_auth_per_minute), call)
         raise
     access.permit(call.principal, policy)
 

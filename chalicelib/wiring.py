@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from chalicelib import ports, settings
+from chalicelib.access import Openness
 from chalicelib.limits import PayloadLimits
 from chalicelib.stamps import Stamps
 
@@ -45,6 +46,12 @@ class Services:
             oldest_ms=self.settings.oldest_ms,
             future_s=self.settings.future_s,
         )
+
+    @cached_property
+    def openness(self) -> Openness:
+        """What may be done without a credential."""
+        chosen = self.settings
+        return Openness(chosen.local, chosen.telemetry_is_public, chosen.registration_is_open, chosen.enrollment_token)
 
     @cached_property
     def devices(self) -> ports.DeviceRepository:
