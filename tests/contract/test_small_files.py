@@ -1,10 +1,9 @@
 """The SQLite files of the small ports: migrated on first use by whoever comes first, never backwards."""
 
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from threading import Barrier
 
 import pytest
 
@@ -16,7 +15,6 @@ from chalicelib.adapters.sqlite_presence import SqlitePresence
 from chalicelib.errors import Unavailable
 
 Adapter = SqliteAudit | SqliteCounters | SqliteIdempotency | SqlitePresence
-Result = TypeVar("Result")
 
 adapters = pytest.mark.parametrize(
     "adapter_class",
@@ -61,10 +59,13 @@ def test_sqlite_file_that_is_no_database_is_unavailable(adapter_class: type[Adap
 
 @adapters
 def test_sqlite_file_is_migrated_once_by_many_threads(adapter_class: type[Adapter], tmp_path: Path) -> None:
-    adapter = adapter_class(tmp_path / "x.db")
+    """Each thread has a connection of its own, as processes that start together have."""
+    barrier = Barrier(8)
+
+    def open_at_once(adapter: Adapter) -> int:
+        barrier.wait(10)
+        return adapter.database.migrate()
+
     with ThreadPoolExecutor(8) as pool:
-        assert set(_all(pool, 8, adapter.database.migrate)) == {1}
-
-
-def _all(pool: ThreadPoolExecutor, times: int, call: Callable[[], Result]) -> list[Result]:
-    return [future.result() for future in [pool.submit(call) for _ in range(times)]]
+        for number in range(10):
+            assert set(pool.map(open_at_once, [adapter_class(tmp_path / f"{number}.db")] * 8)) == {1}
