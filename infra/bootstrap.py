@@ -67,7 +67,7 @@ class Environment:
         """Whether it holds what *files* ask for."""
         if self._unfinished.exists() or not self._python_is_the_one_that_installed():
             return False
-        return self._read_note().get(_key(files)) == _digest(files)
+        return self._read_note().get(_key(files)) == digest(files)
 
     def install(self, files: Sequence[Path], *, verbose: bool = False) -> None:
         """Make it when it does not work, and install what *files* pin.
@@ -86,7 +86,7 @@ class Environment:
         note["python"] = self._version()
         for known in (REQUIREMENTS, DEVELOPER_REQUIREMENTS):
             if set(known) <= set(files):
-                note[_key(known)] = _digest(known)
+                note[_key(known)] = digest(known)
         self._note.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
         self._unfinished.unlink()
 
@@ -177,8 +177,6 @@ def _key(files: Sequence[Path]) -> str:
     return " + ".join(file.name for file in files)
 
 
-def _digest(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def digest(files: Sequence[Path]) -> str:
+    """What tells one state of *files* from another."""
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -13,6 +13,6 @@ def next_delay_s(previous_s: float, lived_s: float) -> float:
         previous_s: The wait before the start that has just ended; 0.0 for the first one.
         lived_s: How long the process ran.
     """
-    if previous_s <= 0 or lived_s >= HEALTHY_S:
+    if lived_s >= HEALTHY_S:
         return FIRST_S
-    return min(previous_s * 2, LONGEST_S)
+    return min(max(previous_s * 2, FIRST_S), LONGEST_S)

@@ -43,16 +43,18 @@ class RunFolder:
 
     Args:
         data: The data directory; made by `claim` when missing.
+        orphans_s: How long `claim` waits for the processes of a killed supervisor.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, orphans_s: float = ORPHANS_S) -> None:
         self.data = data
+        self._orphans_s = orphans_s
         self.logs = data / "logs"
         self._run = data / "run"
         self._lock = self._run / "supervisor.lock"
         self._processes_lock = self._run / "processes.lock"
         self._state = self._run / "state.json"
-        self._held: int | None = None
+        self._lock_fd = -1
         self.processes_fd = -1
 
     def claim(self) -> None:
@@ -65,22 +67,27 @@ class RunFolder:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._run.mkdir(exist_ok=True)
             self.logs.mkdir(exist_ok=True)
-            self._held = self._take(self._lock, 0.2)  # `status` may look at it for an instant
+            held = self._take(self._lock, 0.2)  # `status` may look at it for an instant
         except OSError as error:
             message = f"the data directory {self.data} is not writable ({error.strerror}); choose another with --data"
             raise Failure(message, Exit.DATA_FOLDER) from None
-        if self._held is None:
+        if held is None:
             message = f"already running with the data directory {self.data}, process {self.supervisor_pid()}"
             raise Failure(message, Exit.ALREADY_RUNNING)
+        self._lock_fd = held
         self.sign()
         self._wait_for_orphans()
         self._state.unlink(missing_ok=True)
 
     def sign(self) -> None:
         """Write this process's pid into the lock it holds; a fork does so again."""
-        if self._held is not None:
-            os.ftruncate(self._held, 0)
-            os.pwrite(self._held, f"{os.getpid()}\n".encode(), 0)
+        os.ftruncate(self._lock_fd, 0)
+        os.pwrite(self._lock_fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go, as the end of this process does; processes that inherited `processes_fd` still hold it."""
+        os.close(self._lock_fd)
+        os.close(self.processes_fd)
 
     def supervisor_pid(self) -> int | None:
         """The supervisor's pid; None when none runs, whatever files an earlier one left."""
@@ -108,14 +115,15 @@ class RunFolder:
         """The last state that was written, or None."""
         try:
             content: dict[str, Any] = json.loads(self._state.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            processes = tuple(ProcessState(**process) for process in content.pop("processes"))
+            return InstanceState(**content, processes=processes)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        processes = tuple(ProcessState(**process) for process in content.pop("processes"))
-        return InstanceState(**content, processes=processes)
 
     def _wait_for_orphans(self) -> None:
-        descriptor = self._take(self._processes_lock, ORPHANS_S)
+        descriptor = self._take(self._processes_lock, self._orphans_s)
         if descriptor is None:
+            os.close(self._lock_fd)
             state = self.read_state()
             pids = ", ".join(str(process.pid) for process in state.processes if process.pid) if state else "unknown"
             message = f"processes of a supervisor that was killed do not end (pids {pids}); end them and start again"

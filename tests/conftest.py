@@ -1,0 +1,14 @@
+"""What holds for all tests: unit tests open no socket."""
+
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parent / "unit"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A unit test that needs the network is in the wrong folder; pytest-socket tells it so."""
+    for item in items:
+        if UNIT in item.path.parents:
+            item.add_marker("disable_socket")
