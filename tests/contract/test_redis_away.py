@@ -154,3 +154,13 @@ def test_adapters_connect_to_nothing_when_built() -> None:
     assert RedisLimiter(url, MemoryLimiter()).take("a", SLOW, now_ms=NOW_MS).allowed
     with pytest.raises(Unavailable):
         RedisPresence(url).check()
+
+
+def test_missing_redis_is_skipped_with_the_remedy_unless_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("IOTFLOW_TEST_REQUIRE", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install redis-server"):
+        require_redis()
+    monkeypatch.setenv("IOTFLOW_TEST_REQUIRE", "iotdb,redis")
+    with pytest.raises(pytest.fail.Exception, match="apt-get install redis-server"):
+        require_redis()
