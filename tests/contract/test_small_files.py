@@ -69,3 +69,17 @@ def test_sqlite_file_is_migrated_once_by_many_threads(adapter_class: type[Adapte
     with ThreadPoolExecutor(8) as pool:
         for number in range(10):
             assert set(pool.map(open_at_once, [adapter_class(tmp_path / f"{number}.db")] * 8)) == {1}
+
+
+def test_sqlite_file_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite refuses the switch to the write-ahead log at once, whatever its busy timeout."""
+    path = tmp_path / "x.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        version = pool.submit(SqliteAudit(path).database.migrate)
+        with pytest.raises(TimeoutError):
+            version.result(0.2)
+        other.execute("ROLLBACK")
+        assert version.result(10) == 1
+    other.close()
