@@ -100,6 +100,8 @@ def batch_from_json(text: str) -> Batch:
         raise InvalidInput(reason, code="unknown_version")
     if not (_is_device(device) and type(accepted_ms) is int and isinstance(readings, list) and readings):
         raise _damaged()
+    for part in (*device, accepted_ms):
+        require_storable(part, "message")
     ref = DeviceRef(*device)
     return Batch(ref, accepted_ms, tuple(_reading(ref, item) for item in readings))
 
@@ -169,7 +171,9 @@ def _reading(device: DeviceRef, item: object) -> Reading:
         raise _damaged()
     if not _SCALARS.issuperset(map(type, values.values())):
         raise _damaged()
+    require_storable(timestamp_ms, "timestamp")
     for name, value in values.items():
+        require_storable(name, name)
         require_storable(value, name)
     return Reading(device, timestamp_ms, values)
 

@@ -1,0 +1,117 @@
+"""The queue message: an exact round trip, and no other text is taken for one."""
+
+import json
+import math
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.codec import batch_from_json, batch_to_json
+from chalicelib.errors import InvalidInput
+from chalicelib.model import MAX_INT64, MIN_INT64, Batch, DeviceRef, Reading, Value
+
+DEVICE = DeviceRef("default", 42)
+BATCH = Batch(DEVICE, 1_751_553_000_000, (Reading(DEVICE, 1_751_553_000_001, {"t": 1.5}),))
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+values = st.booleans() | st.integers(MIN_INT64, MAX_INT64) | st.floats(allow_nan=False, allow_infinity=False) | texts
+readings = st.builds(
+    Reading, st.just(DEVICE), st.integers(MIN_INT64, MAX_INT64), st.dictionaries(texts, values, min_size=1)
+)
+batches = st.builds(Batch, st.just(DEVICE), st.integers(0), st.lists(readings, min_size=1).map(tuple))
+
+
+def exact(value: Value) -> tuple[str, str]:
+    """Tells what equality does not: 1 from True and 1.0, and the sign of zero."""
+    return type(value).__name__, repr(value)
+
+
+@given(batches)
+def test_batch_is_read_back_exactly(batch: Batch) -> None:
+    again = batch_from_json(batch_to_json(batch))
+    assert again == batch
+    assert type(again.device) is DeviceRef
+    for left, right in zip(again.readings, batch.readings, strict=True):
+        assert type(left.device) is DeviceRef
+        assert {name: exact(value) for name, value in left.values.items()} == {
+            name: exact(value) for name, value in right.values.items()
+        }
+
+
+@given(batches)
+def test_message_is_plain_ascii(batch: Batch) -> None:
+    """SQS refuses some characters of Unicode."""
+    assert batch_to_json(batch).isascii()
+
+
+def test_message_is_compact_and_says_its_version() -> None:
+    assert batch_to_json(BATCH) == '[1,["default",42],1751553000000,[[1751553000001,{"t":1.5}]]]'
+
+
+def test_values_may_be_any_mapping() -> None:
+    reading = Reading(DEVICE, 1, MappingProxyType({"t": 1}))
+    assert batch_from_json(batch_to_json(Batch(DEVICE, 1, (reading,)))).readings[0].values == {"t": 1}
+
+
+def test_value_that_is_not_finite_is_a_bug_here() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        batch_to_json(Batch(DEVICE, 1, (Reading(DEVICE, 1, {"t": math.nan}),)))
+
+
+def test_newer_version_is_told_as_such() -> None:
+    with pytest.raises(InvalidInput, match="version 2") as caught:
+        batch_from_json('[2,["default",42],0,[[0,{"t":1}]]]')
+    assert caught.value.code == "unknown_version"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "{}",
+        "[]",
+        "poison",
+        '{"version":1}',
+        "[" * 100_000,
+        "9" * 5000,
+        '[true,["default",42],0,[[0,{"t":1}]]]',
+        '["1",["default",42],0,[[0,{"t":1}]]]',
+        '[1,["default",true],0,[[0,{"t":1}]]]',
+        '[1,["default","42"],0,[[0,{"t":1}]]]',
+        '[1,[42,"default"],0,[[0,{"t":1}]]]',
+        '[1,42,0,[[0,{"t":1}]]]',
+        '[1,["default",42],0.5,[[0,{"t":1}]]]',
+        '[1,["default",42],0,[]]',
+        '[1,["default",42],0,{}]',
+        '[1,["default",42],0,[0]]',
+        '[1,["default",42],0,[[0]]]',
+        '[1,["default",42],0,[[0,{}]]]',
+        '[1,["default",42],0,[["0",{"t":1}]]]',
+        '[1,["default",42],0,[[true,{"t":1}]]]',
+        '[1,["default",42],0,[[0,{"t":null}]]]',
+        '[1,["default",42],0,[[0,{"t":[1]}]]]',
+        '[1,["default",42],0,[[0,{"t":NaN}]]]',
+        '[1,["default",42],0,[[0,{"t":1e999}]]]',
+        '[1,["default",42],0,[[0,{"t":9223372036854775808}]]]',
+        '[1,["default",42],0,[[0,{"t":"\\ud800"}]]]',
+        '[1,["default",42],0,[[0,{"t\\u0000":1}]]]',
+    ],
+)
+def test_text_that_is_no_batch_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        batch_from_json(text)
+
+
+@given(st.data())
+def test_damaged_message_is_refused_or_still_a_batch(data: st.DataObject) -> None:
+    text = batch_to_json(BATCH)
+    position = data.draw(st.integers(0, len(text) - 1))
+    damaged = text[:position] + data.draw(st.text(max_size=2)) + text[position + 1 :]
+    try:
+        batch = batch_from_json(damaged)
+    except InvalidInput:
+        return
+    assert json.loads(batch_to_json(batch)) == json.loads(damaged)
