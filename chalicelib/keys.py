@@ -68,7 +68,7 @@ def derived_key(kind: CredentialKind, *, pepper: bytes, seed: str) -> NewKey:
     stored. Two registrations must never share a seed: put the caller and the idempotency key into it.
     """
     # SHA-512 gives enough bytes for both parts, and can never coincide with a digest, which is SHA-256.
-    stream = hmac.digest(pepper, f"{kind}:{seed}".encode(), "sha512")
+    stream = hmac.digest(pepper, _bytes(f"{kind}:{seed}"), "sha512")
     return _key(kind, stream[: _ID_BYTES + _SECRET_BYTES], pepper)
 
 
@@ -85,7 +85,7 @@ def parse_key(text: str) -> ParsedKey | None:
 
 def digest(text: str, pepper: bytes) -> str:
     """HMAC-SHA256 of the whole key under *pepper*, in hex: what is kept instead of the key."""
-    return hmac.digest(pepper, text.encode(), "sha256").hex()
+    return hmac.digest(pepper, _bytes(text), "sha256").hex()
 
 
 def matches(text: str, credential: Credential | None, pepper: bytes) -> bool:
@@ -109,6 +109,11 @@ def _key(kind: CredentialKind, raw: bytes, pepper: bytes) -> NewKey:
 
 def _checksum(body: str) -> str:
     return _base62(zlib.crc32(body.encode()), _CHECKSUM_LENGTH)
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8 of any text: what a stranger sends as a key may hold lone surrogates."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _base62(number: int, length: int) -> str:

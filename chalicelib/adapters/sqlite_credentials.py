@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from chalicelib.adapters.sqlite_registry import CachedRows
+from chalicelib.adapters.sqlite_registry import CachedRows, registry
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import Credential, CredentialKind, DeviceRef
 
@@ -17,7 +17,8 @@ class SqliteCredentials:
     """`CredentialRepository` in the file of `SqliteDevices`."""
 
     def __init__(self, path: str | Path) -> None:
-        self._rows: CachedRows[str, Credential] = CachedRows(path, load_credential)
+        self._database = registry(path)
+        self._rows: CachedRows[str, Credential] = CachedRows(self._database, load_credential)
 
     def get(self, credential_id: str) -> Credential | None:
         return self._rows.get(credential_id)
@@ -48,9 +49,13 @@ class SqliteCredentials:
     def of_kind(self, tenant: str, kind: CredentialKind) -> list[Credential]:
         return self._select("tenant = ? AND kind = ?", tenant, kind)
 
+    def close(self) -> None:
+        """Close the calling thread's connection; the next call opens a new one."""
+        self._database.close()
+
     def _select(self, condition: str, *values: str | int) -> list[Credential]:
         query = f"SELECT {_COLUMNS} FROM credentials WHERE {condition} ORDER BY created_ms, id"
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             return [_credential(row) for row in connection.execute(query, values)]
 
 

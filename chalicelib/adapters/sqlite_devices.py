@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.adapters.sqlite_credentials import count_alive_keys, insert_credential
-from chalicelib.adapters.sqlite_registry import CachedRows
+from chalicelib.adapters.sqlite_registry import CachedRows, registry
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import (
     MAX_INT64,
@@ -40,8 +40,8 @@ class SqliteDevices:
     """`DeviceRepository` in one SQLite file; see `sqlite_registry` for what is in it."""
 
     def __init__(self, path: str | Path) -> None:
-        self._rows: CachedRows[int, Device] = CachedRows(path, _load)
-        self.check = self._rows.check
+        self._database = registry(path)
+        self._rows: CachedRows[int, Device] = CachedRows(self._database, _load)
 
     def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int) -> Device:
         with self._rows.writing() as connection:
@@ -57,7 +57,7 @@ class SqliteDevices:
         return found if found is not None and found.tenant == device.tenant else None
 
     def find(self, tenant: str, name: str) -> Device | None:
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             query = f"SELECT {_COLUMNS} FROM devices WHERE tenant = ? AND name = ?"
             row = connection.execute(query, (tenant, name)).fetchone()
         return None if row is None else _device(row)
@@ -88,7 +88,7 @@ class SqliteDevices:
 
     def removed(self, *, before_ms: int, limit: int = 100) -> list[DeviceRef]:
         query = "SELECT tenant, id FROM removed_devices WHERE removed_ms < ? ORDER BY removed_ms, id LIMIT ?"
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             return [DeviceRef(*row) for row in connection.execute(query, (before_ms, limit))]
 
     def forget(self, devices: Iterable[DeviceRef]) -> None:
@@ -98,7 +98,7 @@ class SqliteDevices:
     def existing(self, devices: Iterable[DeviceRef]) -> set[DeviceRef]:
         wanted = set(devices)
         query = "SELECT tenant, id FROM devices WHERE id IN (SELECT value FROM json_each(?))"
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query, (json.dumps([device.id for device in wanted]),))
             return wanted.intersection(DeviceRef(*row) for row in rows)
 
@@ -106,16 +106,16 @@ class SqliteDevices:
         condition, values = _condition(tenant, where)
         query = f"SELECT {_COLUMNS} FROM devices WHERE {condition} AND id > :after_id ORDER BY id LIMIT :limit"
         values |= {"after_id": min(after_id, MAX_INT64), "limit": limit}
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             return [_device(row) for row in connection.execute(query, values)]
 
     def count(self, tenant: str, where: DeviceFilter) -> int:
         condition, values = _condition(tenant, where)
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             return int(connection.execute(f"SELECT count(*) FROM devices WHERE {condition}", values).fetchone()[0])
 
     def stats(self, tenant: str, *, now_ms: int) -> DeviceStats:
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             return DeviceStats(
                 by_status=_counts(connection, "status", tenant),
                 by_type=_counts(connection, "device_type", tenant),
@@ -123,8 +123,15 @@ class SqliteDevices:
             )
 
     def tenants(self) -> list[str]:
-        with self._rows.reading() as connection:
+        with self._database.reading() as connection:
             return [tenant for (tenant,) in connection.execute("SELECT DISTINCT tenant FROM devices ORDER BY tenant")]
+
+    def check(self) -> None:
+        self._database.check()
+
+    def close(self) -> None:
+        """Close the calling thread's connection; the next call opens a new one."""
+        self._database.close()
 
 
 def _condition(tenant: str, where: DeviceFilter) -> tuple[str, dict[str, str | int | None]]:

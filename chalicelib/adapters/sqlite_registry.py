@@ -64,6 +64,11 @@ Key = TypeVar("Key")
 Row = TypeVar("Row")
 
 
+def registry(path: str | Path) -> Database:
+    """The file at *path*, which is opened and brought to the newest schema on first use."""
+    return Database(path, MIGRATIONS)
+
+
 class CachedRows(Generic[Key, Row]):
     """Rows of devices.db by key, as of the newest commit of any thread of any process.
 
@@ -71,7 +76,7 @@ class CachedRows(Generic[Key, Row]):
     thread asks its own connection; the rows are shared by all threads.
 
     Args:
-        path: The file.
+        database: The file. All writes through this object go through `writing`.
         load: Reads one row, or None when there is none.
         capacity: When so many rows are kept, all are dropped.
 
@@ -79,15 +84,13 @@ class CachedRows(Generic[Key, Row]):
     """
 
     def __init__(
-        self, path: str | Path, load: Callable[[sqlite3.Connection, Key], Row | None], *, capacity: int = CAPACITY
+        self, database: Database, load: Callable[[sqlite3.Connection, Key], Row | None], *, capacity: int = CAPACITY
     ) -> None:
-        self._database = Database(path, MIGRATIONS)
+        self._database = database
         self._load = load
         self._capacity = capacity
         self._rows: dict[Key, Row] = {}
         self._seen = _Seen()
-        self.reading = self._database.reading
-        self.check = self._database.check
 
     def get(self, key: Key) -> Row | None:
         """The row of *key*, or None; a row that is absent is looked up each time.

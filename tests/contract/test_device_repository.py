@@ -1,10 +1,7 @@
 """What every `DeviceRepository` promises."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier, Thread
 
 import pytest
 
@@ -49,10 +46,6 @@ def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
     return open_records(request.param, tmp_path)
 
 
-def names(devices: list[Device]) -> list[str]:
-    return [device.name for device in devices]
-
-
 def test_device_comes_back_with_every_field(records: Records) -> None:
     added = records.devices.add(EVERYTHING, key("täglich"), now_ms=NOW_MS)
     assert added == Device.added(EVERYTHING, device_id=added.id, now_ms=NOW_MS)
@@ -91,24 +84,6 @@ def test_add_with_taken_key_id_conflicts_and_adds_no_device(records: Records) ->
 
 def test_name_is_free_in_another_tenant_and_in_another_case(records: Records) -> None:
     assert len({records.add("pump").id, records.add("pump", "other").id, records.add("Pump").id}) == 3
-
-
-def test_concurrent_add_of_one_name_has_one_winner(records: Records) -> None:
-    """Eight threads over two repository objects: seven conflicts, one device, one key."""
-    start, objects = Barrier(8), [records, records.again()]
-
-    def add(number: int) -> str:
-        start.wait()
-        try:
-            objects[number % 2].add("pump")
-        except Conflict as refused:
-            return refused.code
-        return "added"
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = sorted(pool.map(add, range(8)))
-    assert answers == ["added"] + ["name_taken"] * 7
-    assert records.devices.stats("default", now_ms=NOW_MS) == DeviceStats({"active": 1}, {"sensor": 1}, keys=1)
 
 
 def test_id_is_never_given_again(records: Records) -> None:
@@ -184,25 +159,6 @@ def test_update_of_a_removed_device_is_not_found(records: Records) -> None:
         records.devices.update(added, now_ms=NOW_MS)
 
 
-def test_concurrent_updates_of_one_version_have_one_winner(records: Records) -> None:
-    added, start, objects = records.add(), Barrier(6), [records, records.again()]
-
-    def update(number: int) -> str:
-        start.wait()
-        try:
-            return objects[number % 2].devices.update(replace(added, location=str(number)), now_ms=NOW_MS).location
-        except Conflict as refused:
-            return refused.code
-
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(update, range(6)))
-    assert answers.count("stale_version") == 5
-    stored = records.devices.get(added.ref)
-    assert stored is not None
-    assert stored.version == 2
-    assert stored.location in answers
-
-
 def test_removed_device_is_gone_with_its_keys(records: Records) -> None:
     first, other = key(), records.add()
     added = records.devices.add(draft("pump"), first, now_ms=NOW_MS)
@@ -232,104 +188,6 @@ def test_removed_names_what_is_to_be_purged_until_it_is_forgotten(records: Recor
     assert records.again().devices.removed(before_ms=31) == [foreign.ref, late.ref]
 
 
-def test_existing_tells_a_thousand_devices_in_one_call(records: Records) -> None:
-    refs = [records.add().ref for _ in range(20)]
-    records.devices.remove(refs[7], now_ms=NOW_MS)
-    absent = [DeviceRef("default", 10_000 + number) for number in range(980)]
-    assert records.devices.existing([*refs, *absent]) == set(refs) - {refs[7]}
-    assert records.devices.existing([]) == set()
-
-
-def test_page_is_complete_and_without_duplicates_while_devices_come_and_go(records: Records) -> None:
-    before = [records.add() for _ in range(25)]
-    seen: list[Device] = []
-    while page := records.devices.page("default", DeviceFilter(), after_id=seen[-1].id if seen else 0, limit=4):
-        assert len(page) <= 4
-        seen += page
-        if len(seen) < 40:
-            records.add()
-            records.add(tenant="other")
-            records.devices.remove(page[0].ref, now_ms=NOW_MS)
-    ids = [device.id for device in seen]
-    assert ids == sorted(set(ids))
-    assert set(ids) >= {device.id for device in before}
-    assert {device.tenant for device in seen} == {"default"}
-
-
-@pytest.fixture
-def fleet(records: Records) -> Records:
-    """A few devices whose names try to be patterns."""
-    for name, location, status, device_type in (
-        ("100%", "Hall_A", DeviceStatus.ACTIVE, "pump"),
-        ("100x", "HallXA", DeviceStatus.ERROR, "pump"),
-        ("Übung\\1", "straße", DeviceStatus.ACTIVE, "fan"),
-        ("ЩИТ", "[abc]*?", DeviceStatus.INACTIVE, "fan"),
-    ):
-        wanted = replace(draft(name, location=location), status=status, device_type=device_type)
-        records.devices.add(wanted, key(), now_ms=NOW_MS)
-    records.add("100% other", "other")
-    return records
-
-
-@pytest.mark.parametrize(
-    ("where", "found"),
-    [
-        (DeviceFilter(), ["100%", "100x", "Übung\\1", "ЩИТ"]),
-        (DeviceFilter(search=""), ["100%", "100x", "Übung\\1", "ЩИТ"]),
-        (DeviceFilter(search="100"), ["100%", "100x"]),
-        (DeviceFilter(search="%"), ["100%"]),
-        (DeviceFilter(search="_"), ["100%"]),
-        (DeviceFilter(search="hall_a"), ["100%"]),
-        (DeviceFilter(search="HALL"), ["100%", "100x"]),
-        (DeviceFilter(search="üBUNG\\"), ["Übung\\1"]),
-        (DeviceFilter(search="STRASSE"), ["Übung\\1"]),
-        (DeviceFilter(search="щит"), ["ЩИТ"]),
-        (DeviceFilter(search="[abc]*?"), ["ЩИТ"]),
-        (DeviceFilter(search="100%hall"), []),
-        (DeviceFilter(search="' OR 1 --"), []),
-        (DeviceFilter(status=DeviceStatus.ACTIVE), ["100%", "Übung\\1"]),
-        (DeviceFilter(status=DeviceStatus.MAINTENANCE), []),
-        (DeviceFilter(device_type="fan"), ["Übung\\1", "ЩИТ"]),
-        (DeviceFilter(device_type="FAN"), []),
-        (DeviceFilter(device_type="fan", status=DeviceStatus.ACTIVE, search="s"), ["Übung\\1"]),
-        (DeviceFilter(ids=frozenset({1, 3, 5, 99})), ["100%", "Übung\\1"]),
-        (DeviceFilter(ids=frozenset()), []),
-        (DeviceFilter(exclude_ids=frozenset({1, 3, 99})), ["100x", "ЩИТ"]),
-        (DeviceFilter(exclude_ids=frozenset()), ["100%", "100x", "Übung\\1", "ЩИТ"]),
-        (DeviceFilter(ids=frozenset({1, 2}), exclude_ids=frozenset({2})), ["100%"]),
-        (DeviceFilter(ids=frozenset(range(2, 100_002))), ["100x", "Übung\\1", "ЩИТ"]),
-        (DeviceFilter(exclude_ids=frozenset(range(2, 100_002))), ["100%"]),
-    ],
-    ids=lambda value: None if isinstance(value, list) else _short(value),
-)
-def test_filter_finds_exactly_what_it_says(fleet: Records, where: DeviceFilter, found: list[str]) -> None:
-    assert names(fleet.devices.page("default", where)) == found
-    assert names(fleet.devices.page("default", where, after_id=1)) == [name for name in found if name != "100%"]
-    assert fleet.devices.count("default", where) == len(found)
-
-
-def _short(where: DeviceFilter) -> str:
-    given = ((name, value) for name, value in where._asdict().items() if value is not None)
-    return ",".join(f"{name}={f'{len(value)} ids' if isinstance(value, frozenset) else value}" for name, value in given)
-
-
-def test_stats_count_devices_and_live_keys(fleet: Records) -> None:
-    dying = key(device_id=1)
-    fleet.credentials.add(replace(dying, expires_ms=NOW_MS + 10), now_ms=NOW_MS)
-    by_status, by_type = {"active": 2, "error": 1, "inactive": 1}, {"pump": 2, "fan": 2}
-    assert fleet.devices.stats("default", now_ms=NOW_MS + 9) == DeviceStats(by_status, by_type, keys=5)
-    assert fleet.devices.stats("default", now_ms=NOW_MS + 10) == DeviceStats(by_status, by_type, keys=4)
-
-
-def test_tenants_are_those_with_devices(records: Records) -> None:
-    assert records.devices.tenants() == []
-    gone = records.add(tenant="gone")
-    records.add(tenant="b")
-    records.add(tenant="a")
-    records.devices.remove(gone.ref, now_ms=NOW_MS)
-    assert records.devices.tenants() == ["a", "b"]
-
-
 def test_repository_keeps_what_it_was_given_not_what_became_of_it(records: Records) -> None:
     configuration = {"unit": ConfigEntry("C", "string", NOW_MS)}
     added = records.devices.add(replace(draft(), configuration=configuration), key(), now_ms=NOW_MS)
@@ -337,60 +195,6 @@ def test_repository_keeps_what_it_was_given_not_what_became_of_it(records: Recor
     stored = records.devices.get(added.ref)
     assert stored is not None
     assert stored.configuration["unit"].value == "C"
-
-
-def _in_a_thread(work: Callable[[], object]) -> None:
-    thread = Thread(target=work)
-    thread.start()
-    thread.join(timeout=10)
-    assert not thread.is_alive()
-
-
-@pytest.mark.parametrize("change", ["update", "remove"])
-def test_change_in_another_thread_or_object_is_seen_at_once(records: Records, change: str) -> None:
-    """The cache is warm before each change; the very next read is right."""
-    for other in (records, records.again()):
-        added = records.add()
-        assert records.devices.get(added.ref) == added
-
-        def act(added: Device = added, other: Records = other) -> None:
-            if change == "remove":
-                other.devices.remove(added.ref, now_ms=NOW_MS)
-            else:
-                other.devices.update(replace(added, status=DeviceStatus.INACTIVE), now_ms=NOW_MS)
-
-        _in_a_thread(act)
-        seen = records.devices.get(added.ref)
-        assert (None if seen is None else seen.status) == (None if change == "remove" else "inactive")
-
-
-def test_read_is_never_older_than_a_finished_write(records: Records) -> None:
-    """One thread updates; readers over the same and another object must see at least the version it announced."""
-    device = records.add()
-    announced, stale, start = [1], list[tuple[int, int]](), Barrier(5)
-
-    def read(own: Records) -> None:
-        start.wait()
-        while announced[0] < 150:
-            expected = announced[0]
-            seen = own.devices.get(device.ref)
-            if seen is None or seen.version < expected:
-                stale.append((expected, seen.version if seen else 0))
-
-    readers = [Thread(target=read, args=(own,)) for own in (records, records, records.again(), records.again())]
-    for reader in readers:
-        reader.start()
-    start.wait()
-    try:
-        for _ in range(150):
-            device = records.devices.update(device, now_ms=NOW_MS)
-            announced[0] = device.version
-            assert records.devices.get(device.ref) == device
-    finally:
-        announced[0] = 1000
-        for reader in readers:
-            reader.join(timeout=10)
-    assert stale == []
 
 
 def test_check_makes_a_round_trip(records: Records) -> None:

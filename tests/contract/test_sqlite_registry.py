@@ -4,12 +4,11 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from chalicelib.adapters.sqlite import NewerSchemaError
-from chalicelib.adapters.sqlite_registry import MIGRATIONS, CachedRows
+from chalicelib.adapters.sqlite_registry import MIGRATIONS, CachedRows, registry
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.keys import new_key
 from chalicelib.model import Credential, CredentialKind
@@ -147,7 +146,8 @@ class Numbers:
     def __init__(self, path: Path, *, capacity: int = 100, pause: Callable[[], None] = lambda: None) -> None:
         self.reads = 0
         self._pause = pause
-        self.rows: CachedRows[str, int] = CachedRows(path, self._read, capacity=capacity)
+        self.database = registry(path)
+        self.rows: CachedRows[str, int] = CachedRows(self.database, self._read, capacity=capacity)
 
     def _read(self, connection: sqlite3.Connection, key: str) -> int | None:
         self.reads += 1
@@ -207,22 +207,28 @@ def test_cache_is_right_after_a_write_that_failed(path: Path) -> None:
 @pytest.mark.parametrize("writer", ["same object", "another object"])
 def test_cache_never_keeps_a_row_that_was_read_before_a_commit(path: Path, writer: str) -> None:
     """A slow thread reads a row; before it can keep it, the row changes and another thread sees the new one."""
-    fast: list[int | None] = []
-    steps = iter([True])
+    other, fast, chances = ThreadPoolExecutor(1), list[int | None](), iter([True])
+
+    def change_and_read() -> int | None:
+        grow(numbers.rows if writer == "same object" else Numbers(path).rows)
+        return numbers.rows.get("a")
 
     def overtake() -> None:
-        if next(steps, False):
-            thread = Thread(target=change_and_read)
-            thread.start()
-            thread.join(timeout=10)
+        if next(chances, False):
+            fast.append(other.submit(change_and_read).result(timeout=10))
 
-    def change_and_read() -> None:
-        grow(numbers.rows if writer == "same object" else Numbers(path).rows)
-        fast.append(numbers.rows.get("a"))
-
-    numbers = Numbers(path, pause=overtake)
-    assert numbers.rows.get("a") == 0
-    assert fast == [1]
-    with ThreadPoolExecutor(1) as other:
+    with other:
+        numbers = Numbers(path, pause=overtake)
+        assert numbers.rows.get("a") == 0
+        assert fast == [1]
         assert other.submit(numbers.rows.get, "a").result() == 1
+        assert numbers.rows.get("a") == 1
+
+
+def test_cache_is_not_fooled_by_the_version_of_a_new_connection(path: Path) -> None:
+    """Versions count from the same number on every connection."""
+    numbers, other = Numbers(path), Numbers(path)
+    assert numbers.rows.get("a") == 0
+    numbers.database.close()
+    grow(other.rows)
     assert numbers.rows.get("a") == 1

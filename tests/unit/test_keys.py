@@ -66,9 +66,18 @@ def test_key_with_two_swapped_neighbours_is_refused(raw: bytes, data: st.DataObj
     assert parse_key(text[:place] + text[place + 1] + text[place] + text[place + 2 :]) is None
 
 
-@given(st.text())
+@given(st.text(st.characters()))
 def test_text_that_is_no_key_is_refused(text: str) -> None:
+    """Lone surrogates included: JSON can bring them."""
     assert parse_key(text) is None
+    assert not matches(text, credential_of(key_of(bytes(48))), PEPPER)
+    assert not matches(text, None, PEPPER)
+
+
+def test_lone_surrogate_in_a_key_is_refused_not_an_error() -> None:
+    assert parse_key("iotf_dev_\ud800") is None
+    assert not matches("\ud800", None, PEPPER)
+    assert derived_key(CredentialKind.TOKEN, pepper=PEPPER, seed="\udfff").id
 
 
 @pytest.mark.parametrize("change", [" {}", "{} ", "{}\n", "{}0", "Bearer {}", ""])
