@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.adapters.sqlite import NewerSchemaError
+from chalicelib.adapters.sqlite_credentials import SqliteCredentials
+from chalicelib.adapters.sqlite_devices import SqliteDevices
 from chalicelib.adapters.sqlite_registry import MIGRATIONS, CachedRows, registry
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.keys import new_key
@@ -88,6 +90,15 @@ def test_file_that_is_no_database_is_unavailable(path: Path) -> None:
 def test_repositories_open_nothing_before_the_first_call(path: Path) -> None:
     sqlite(path)
     assert not path.exists()
+
+
+def test_closed_repositories_open_the_file_again(path: Path) -> None:
+    devices, credentials, first = SqliteDevices(path), SqliteCredentials(path), key()
+    added = devices.add(draft(), first, now_ms=NOW_MS)
+    devices.close()
+    credentials.close()
+    assert devices.get(added.ref) == added
+    assert credentials.get(first.id) is not None
 
 
 def test_files_never_hold_a_key(path: Path) -> None:
