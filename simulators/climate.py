@@ -34,7 +34,7 @@ class WeatherSensor:
 
     def measure(self, time_s: float) -> Data:
         temperature_c = 22 + 8 * daily_wave(time_s) + 1.7 * self._heat(time_s) + self._rng.uniform(-0.3, 0.3)
-        humidity = 70 - 2 * (temperature_c - 20) + 4 * self._damp(time_s) + self._rng.uniform(-1, 1)
+        humidity = 70 - 2 * (temperature_c - 20) + 10 * self._damp(time_s) + self._rng.uniform(-1, 1)
         return {
             "temperature": round(temperature_c, 2),
             "humidity": round(clamp(humidity, 30, 90), 2),

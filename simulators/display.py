@@ -6,7 +6,6 @@ from typing import Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
@@ -17,6 +16,9 @@ from simulators.totals import total
 LINE_EVERY_S = 10.0
 LINES_BESIDE_ROWS = 8
 """What the table's frame, the progress bar and the prompt take of the screen."""
+
+PROGRESS_TEXT_WIDTH = 75
+"""Room beside the bar: were the last line full, the echo of Ctrl-C would wrap and shift the picture by a line."""
 
 
 class Display(Protocol):
@@ -70,7 +72,10 @@ class LiveTable:
         self._began_s = now_s
         self._by_type = len(devices) + LINES_BESIDE_ROWS > console.height
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(None), TimeElapsedColumn(), TimeRemainingColumn(), expand=True
+            TextColumn("{task.description}"),
+            BarColumn(max(10, console.width - PROGRESS_TEXT_WIDTH)),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
         )
         self._task = self._progress.add_task("", total=1.0)
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -86,7 +91,7 @@ class LiveTable:
         """Draw everything anew."""
         self._progress.update(self._task, completed=self._share(now_s), description=progress_text(self._devices))
         table = type_table(self._devices) if self._by_type else device_table(self._devices)
-        self._live.update(Group(table, Padding(self._progress, (0, len("^C") + 1, 0, 0))), refresh=True)
+        self._live.update(Group(table, self._progress), refresh=True)
 
     def _share(self, now_s: float) -> float:
         """Return how much of the run is done, 0 to 1: of its readings when there is a history, else of its time."""

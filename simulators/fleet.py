@@ -104,6 +104,7 @@ class FleetRun:
                     return number, device
                 next_s = min(self._heap[0][0], self._deadline_s) if self._heap else self._deadline_s
                 self._changed.wait(next_s - now_s)
+            self._changed.notify_all()
             return None
 
     def _put_back(self, due_s: float | None, number: int, device: SimulatedDevice, *, progressed: bool) -> None:

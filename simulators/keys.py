@@ -24,6 +24,16 @@ class KeyFile:
         self._path = path
         self._url = url.rstrip("/")
 
+    def check(self) -> None:
+        """Make sure that the file can be read and written.
+
+        Raises:
+            OSError: it cannot, or not its folder.
+            ValueError: it is not JSON.
+        """
+        with self._locked():
+            self._read()
+
     def get(self, name: str) -> str | None:
         """Return the device's key, or None when no run has saved one."""
         return self._read().get(self._url, {}).get(name)
@@ -34,20 +44,19 @@ class KeyFile:
             keys = self._read()
             keys.setdefault(self._url, {})[name] = api_key
             fresh = self._path.with_suffix(".new")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
                 json.dump(keys, file, indent=1)
             fresh.replace(self._path)
 
     def _read(self) -> KeysByUrl:
-        try:
-            keys: KeysByUrl = json.loads(self._path.read_text())
-        except FileNotFoundError:
+        if not self._path.exists():
             return {}
+        keys: KeysByUrl = json.loads(self._path.read_text(encoding="utf-8"))
         return keys
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".lock").open("w") as lock:
+        with self._path.with_suffix(".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

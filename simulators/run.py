@@ -16,7 +16,7 @@ from simulators.fleet import FleetRun
 from simulators.keys import KeyFile
 from simulators.options import RunOptions
 from simulators.report import exit_code, print_totals, summary
-from simulators.timeline import Timeline
+from simulators.timeline import FutureRun, Timeline
 
 REFRESH_S = 0.25
 EXIT_UNHEALTHY, EXIT_USAGE = 1, 2
@@ -31,10 +31,11 @@ def run(plans: Sequence[DevicePlan], options: RunOptions) -> int:
     console = Console(stderr=options.json)
     client = http_client(options.url, connections=options.connections)
     if (trouble := health_trouble(client, options.url)) is not None:
-        console.print(trouble, style="red", highlight=False, soft_wrap=True)
-        return EXIT_UNHEALTHY
+        return _refuse(console, trouble, EXIT_UNHEALTHY)
     clock = steady_clock()
+    keys = KeyFile(options.keys, options.url)
     try:
+        keys.check()
         timeline = Timeline.plan(
             now_s=clock(),
             history_s=options.backfill_s,
@@ -42,15 +43,16 @@ def run(plans: Sequence[DevicePlan], options: RunOptions) -> int:
             speed=options.speed,
             start_s=options.start_s,
         )
-    except ValueError as error:
-        console.print(str(error), style="red", highlight=False)
-        return EXIT_USAGE
+    except FutureRun as error:
+        return _refuse(console, str(error), EXIT_USAGE)
+    except (OSError, ValueError) as error:
+        return _refuse(console, f"--keys {options.keys} cannot be used: {error}", EXIT_USAGE)
     around = Surroundings(
         seed=options.seed,
         timeline=timeline,
         clock=clock,
         client=client,
-        keys=KeyFile(options.keys, options.url),
+        keys=keys,
         on_duplicate=options.on_duplicate,
         failure_rate=options.failure_rate,
         heartbeat_interval_s=options.heartbeat_interval_s,
@@ -78,6 +80,11 @@ def steady_clock() -> Callable[[], float]:
     """Return a clock that gives the real time in epoch seconds and never jumps."""
     offset_s = time.time() - time.monotonic()
     return lambda: time.monotonic() + offset_s
+
+
+def _refuse(console: Console, sentence: str, code: int) -> int:
+    console.print(sentence, style="red", highlight=False, soft_wrap=True)
+    return code
 
 
 def _run_devices(

@@ -13,6 +13,10 @@ import math
 from typing import Self
 
 
+class FutureRun(Exception):
+    """The run would reach into the future, and readings never do."""
+
+
 class Timeline:
     """Maps real time (`wall_s`) to simulated time; both in seconds since the epoch.
 
@@ -42,11 +46,11 @@ class Timeline:
         The beginning is a whole second, so that a run can be repeated by writing it down.
 
         Raises:
-            ValueError: the run would reach into the future.
+            FutureRun: start earlier, or make the run shorter or slower.
         """
         live_s = math.floor(now_s - duration_s * (speed - 1) - history_s if start_s is None else start_s) + history_s
         if live_s + duration_s * speed > now_s + duration_s:
-            raise ValueError("the run would reach into the future: start earlier, or make it shorter or slower")
+            raise FutureRun("the run would reach into the future: start earlier, or make it shorter or slower")
         return cls(wall_s=now_s, live_s=live_s, history_s=history_s, duration_s=duration_s, speed=speed)
 
     def simulated_s(self, wall_s: float) -> float:
