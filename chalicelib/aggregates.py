@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from chalicelib.model import DeviceRef
 
+MAX_WINDOWS = 10_000
+"""Windows in one answer; a query that has more is refused."""
+
 
 class Function(StrEnum):
     """Aggregate functions. `avg` and `mean` name the same; percentiles interpolate linearly between ranks."""
