@@ -36,12 +36,21 @@ class GroupCommitter(Generic[Item]):
 
     Args:
         commit: Makes all given items durable, or none and raises. Called by one thread only.
+        finish: Called by that thread when it ends, to close what it opened.
         name: Name of the thread.
         max_waiting_bytes: What may wait; beyond it `add` refuses.
     """
 
-    def __init__(self, commit: Callable[[list[Item]], None], *, name: str, max_waiting_bytes: int) -> None:
+    def __init__(
+        self,
+        commit: Callable[[list[Item]], None],
+        *,
+        finish: Callable[[], None],
+        name: str,
+        max_waiting_bytes: int,
+    ) -> None:
         self._commit = commit
+        self._finish = finish
         self._name = name
         self._max_waiting_bytes = max_waiting_bytes
         self._changed = threading.Condition(threading.Lock())
@@ -102,6 +111,7 @@ class GroupCommitter(Generic[Item]):
                 group.ticket.set_result(None)
             else:
                 group.ticket.set_exception(error)
+        self._finish()
 
     def _next(self) -> _Group[Item] | None:
         with self._changed:

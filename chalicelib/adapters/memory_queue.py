@@ -50,7 +50,7 @@ class MemoryQueue:
         self._accepted = self._stored = self._discarded = 0
 
     def send(self, body: str, *, readings: int, now_ms: int) -> str:
-        queue_rules.body_bytes(body, self._max_message_bytes)
+        queue_rules.body_bytes(body, self._max_message_bytes, readings=readings)
         message_id = queue_rules.new_message_id(now_ms)
         with self._lock:
             self._accepted += readings

@@ -33,13 +33,17 @@ def numbers_of(receipts: Iterable[str]) -> dict[str, int]:
     return {each: int(number) for each, number in parts if number.isascii() and number.isdecimal() and len(number) < 19}
 
 
-def body_bytes(body: str, limit_bytes: int) -> int:
-    """Size of *body* as UTF-8.
+def body_bytes(body: str, limit_bytes: int, *, readings: int) -> int:
+    """Size of *body* as UTF-8, of a message that may be sent.
 
     Raises:
         TooLarge: Over *limit_bytes*.
         InvalidInput: Lone surrogates, which no queue can hold.
+        ValueError: A negative number of readings; a mistake in the caller that would fail a whole group's commit.
     """
+    if readings < 0:
+        message = f"readings: {readings} is negative"
+        raise ValueError(message)
     try:
         size_bytes = len(body) if body.isascii() else len(body.encode())
     except UnicodeEncodeError:

@@ -1,5 +1,6 @@
 """The durable queue in one SQLite file: commits in groups, ledger in the same transactions as the messages."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -38,16 +39,19 @@ class SqliteQueue:
         self._database = Database(path, tables.MIGRATIONS)
         self._max_receive_count = max_receive_count
         self._max_message_bytes = max_message_bytes
-        self._commits = GroupCommitter(self._store, name="queue-commits", max_waiting_bytes=max_waiting_bytes)
+        self._commits = GroupCommitter(
+            self._store, finish=self._database.close, name="queue-commits", max_waiting_bytes=max_waiting_bytes
+        )
 
     def send(self, body: str, *, readings: int, now_ms: int) -> str:
-        size_bytes = queue_rules.body_bytes(body, self._max_message_bytes)
+        size_bytes = queue_rules.body_bytes(body, self._max_message_bytes, readings=readings)
         message_id = queue_rules.new_message_id(now_ms)
         ticket = self._commits.add(tables.Sent(message_id, readings, now_ms, body), size_bytes)
         tickets.redeem(ticket, COMMIT_TIMEOUT_S)
         return message_id
 
     def receive(self, *, limit: int, visibility_s: float, now_ms: int) -> list[Message]:
+        started_s = time.monotonic()
         # Looking needs no lock, so idle consumers do not hold up senders.
         with self._database.reading() as connection:
             anything = tables.any_ready(connection, now_ms)
@@ -55,7 +59,9 @@ class SqliteQueue:
             self._shrink()
             return []
         with self._database.transaction() as connection:
-            ready = tables.ready(connection, limit, now_ms)
+            # Who had to wait for the lock has an old clock; that must not look like one that stepped back.
+            waited_ms = round((time.monotonic() - started_s) * 1000)
+            ready = tables.ready(connection, limit, now_ms, waited_ms=waited_ms)
             spent = [message for message in ready if message.receive_count >= self._max_receive_count]
             taken = [message for message in ready if message.receive_count < self._max_receive_count]
             for message in spent:

@@ -132,13 +132,16 @@ def any_ready(connection: Connection, now_ms: int) -> bool:
     return bool(connection.execute(sql, _at(now_ms)).fetchone()[0])
 
 
-def ready(connection: Connection, limit: int, now_ms: int) -> list[Ready]:
-    """Up to *limit* messages that may be received, by number; those received before come before the fresh ones."""
+def ready(connection: Connection, limit: int, now_ms: int, *, waited_ms: int = 0) -> list[Ready]:
+    """Up to *limit* messages that may be received, by number; those received before come before the fresh ones.
+
+    *now_ms* was read *waited_ms* ago.
+    """
     columns = "number, id, body, readings, sent_ms"
     again = connection.execute(
         f"""SELECT {columns}, deliveries, receive_count, in_flight FROM delivery JOIN message USING (number)
             WHERE {_VISIBLE} ORDER BY number LIMIT :limit""",
-        {**_at(now_ms), "limit": limit},
+        {**_at(now_ms, waited_ms), "limit": limit},
     ).fetchall()
     fresh = connection.execute(
         f"SELECT {columns}, 0, 0, 0 FROM message WHERE {_FRESH} ORDER BY number LIMIT ?", (limit - len(again),)
@@ -246,10 +249,11 @@ def shrink(connection: Connection) -> None:
     page_bytes, pages, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
     if free * page_bytes >= SHRINK_ABOVE_FREE_BYTES and (pages - free) * page_bytes <= SHRINK_BELOW_LIVE_BYTES:
         connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # only now the file gets shorter
 
 
-def _at(now_ms: int) -> dict[str, int]:
-    return {"now_ms": now_ms, "grace_ms": queue_rules.CLOCK_GRACE_MS}
+def _at(now_ms: int, waited_ms: int = 0) -> dict[str, int]:
+    return {"now_ms": now_ms, "grace_ms": queue_rules.CLOCK_GRACE_MS + waited_ms}
 
 
 def _numbers(held: Iterable[Held]) -> dict[str, str]:
