@@ -2,6 +2,8 @@
 
 import json
 
+from hypothesis import HealthCheck, settings
+
 from chalicelib.codec import readings_from_payload
 from chalicelib.errors import AppError
 from chalicelib.limits import PayloadLimits
@@ -12,6 +14,8 @@ NOW_MS = 1_751_553_000_000
 DEVICE = DeviceRef("default", 42)
 DEVICE_NAME = "greenhouse-7"
 LIMITS = PayloadLimits()
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Properties are about values: a busy machine must not fail them."""
 
 
 def send(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.codec import readings_from_payload, row_from_reading
 from chalicelib.errors import AppError, InvalidInput, TooLarge, WrongType
 from chalicelib.model import MAX_INT64, MIN_INT64, Reading, Value
-from tests.unit.payloads import DEVICE, DEVICE_NAME, LIMITS, NOW_MS, found, outcome, send
+from tests.unit.payloads import DEVICE, DEVICE_NAME, LIMITS, NOW_MS, UNTIMED, found, outcome, send
 
 
 @pytest.mark.parametrize(
@@ -258,6 +258,7 @@ def test_row_has_the_reading_under_its_own_names() -> None:
     }
 
 
+@UNTIMED
 @given(
     st.dictionaries(
         st.sampled_from(["timestamp", "device_id", *(f"data.{'data.' * n}timestamp" for n in range(3))]), st.integers()
@@ -307,7 +308,7 @@ def require_within_limits(readings: tuple[Reading, ...]) -> None:
             assert not isinstance(value, int) or MIN_INT64 <= value <= MAX_INT64
 
 
-@settings(max_examples=500, deadline=None)
+@settings(UNTIMED, max_examples=300)
 @given(documents, st.sampled_from(["", "application/senml+json"]))
 def test_any_document_is_readings_within_the_limits_or_a_clear_refusal(document: object, content_type: str) -> None:
     result = outcome(document, content_type=content_type)
@@ -318,6 +319,7 @@ def test_any_document_is_readings_within_the_limits_or_a_clear_refusal(document:
         require_within_limits(result)
 
 
+@UNTIMED
 @given(st.binary(max_size=100) | st.text(string.printable, max_size=100).map(str.encode), st.text(max_size=30))
 def test_any_bytes_are_readings_or_a_clear_refusal(payload: bytes, content_type: str) -> None:
     result = outcome(payload, content_type=content_type)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.codec import batch_from_json, batch_to_json
 from chalicelib.errors import InvalidInput
 from chalicelib.model import MAX_INT64, MIN_INT64, Batch, DeviceRef, Reading, Value
+from tests.unit.payloads import UNTIMED
 
 DEVICE = DeviceRef("default", 42)
 BATCH = Batch(DEVICE, 1_751_553_000_000, (Reading(DEVICE, 1_751_553_000_001, {"t": 1.5}),))
@@ -18,9 +19,11 @@ BATCH = Batch(DEVICE, 1_751_553_000_000, (Reading(DEVICE, 1_751_553_000_001, {"t
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 values = st.booleans() | st.integers(MIN_INT64, MAX_INT64) | st.floats(allow_nan=False, allow_infinity=False) | texts
 readings = st.builds(
-    Reading, st.just(DEVICE), st.integers(MIN_INT64, MAX_INT64), st.dictionaries(texts, values, min_size=1)
+    Reading, st.just(DEVICE), st.integers(MIN_INT64, MAX_INT64), st.dictionaries(texts, values, min_size=1, max_size=5)
 )
-batches = st.builds(Batch, st.just(DEVICE), st.integers(0), st.lists(readings, min_size=1).map(tuple))
+batches = st.builds(
+    Batch, st.just(DEVICE), st.integers(0, MAX_INT64), st.lists(readings, min_size=1, max_size=3).map(tuple)
+)
 
 
 def exact(value: Value) -> tuple[str, str]:
@@ -28,6 +31,7 @@ def exact(value: Value) -> tuple[str, str]:
     return type(value).__name__, repr(value)
 
 
+@UNTIMED
 @given(batches)
 def test_batch_is_read_back_exactly(batch: Batch) -> None:
     again = batch_from_json(batch_to_json(batch))
@@ -40,6 +44,7 @@ def test_batch_is_read_back_exactly(batch: Batch) -> None:
         }
 
 
+@UNTIMED
 @given(batches)
 def test_message_is_plain_ascii(batch: Batch) -> None:
     """SQS refuses some characters of Unicode."""
@@ -105,6 +110,7 @@ def test_text_that_is_no_batch_is_refused(text: str) -> None:
         batch_from_json(text)
 
 
+@UNTIMED
 @given(st.data())
 def test_damaged_message_is_refused_or_still_a_batch(data: st.DataObject) -> None:
     text = batch_to_json(BATCH)

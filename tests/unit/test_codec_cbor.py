@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib.cbor import decode
 from chalicelib.errors import AppError, InvalidInput
-from tests.unit.payloads import found, outcome, send
+from tests.unit.payloads import UNTIMED, found, outcome, send
 
 
 def read(text: str) -> object:
@@ -151,17 +151,20 @@ json_like = st.recursive(
 )
 
 
+@UNTIMED
 @given(json_like)
 def test_cbor_is_read_back_as_it_was_written(value: object) -> None:
     assert decode(encode(value), max_depth=100, labels={}) == value
 
 
+@UNTIMED
 @given(st.binary(max_size=100))
 def test_cbor_byte_strings_become_base64url(content: bytes) -> None:
     text = decode(head(2, len(content)) + content, max_depth=1, labels={})
     assert text == urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
+@UNTIMED
 @given(st.binary(max_size=200), st.sampled_from(["application/cbor", "application/senml+cbor"]))
 def test_any_bytes_as_cbor_are_readings_or_a_clear_refusal(payload: bytes, content_type: str) -> None:
     result = outcome(payload, content_type=content_type)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chalicelib.codec import parse_json
 from chalicelib.errors import InvalidInput, TooLarge
+from tests.unit.payloads import UNTIMED
 
 
 def parse(payload: bytes) -> object:
@@ -71,6 +72,7 @@ plain = st.recursive(
 )  # fmt: skip
 
 
+@UNTIMED
 @given(plain, st.booleans())
 def test_whatever_can_be_stored_is_parsed_as_it_was_written(document: object, ascii_only: bool) -> None:
     payload = json.dumps(document, ensure_ascii=ascii_only).encode()

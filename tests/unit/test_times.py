@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chalicelib.aggregates import Window
 from chalicelib.errors import InvalidInput
 from chalicelib.times import MAX_MS, MIN_MS, parse_duration_s, parse_instant, parse_window, to_iso, zoneless
+from tests.unit.payloads import UNTIMED
 
 NOW_MS = 1_751_553_000_000
 
@@ -120,6 +121,7 @@ def test_instant_refuses_everything_else_and_names_the_field(value: object, rela
     assert caught.value.field == "start_time"
 
 
+@UNTIMED
 @given(st.integers(MIN_MS, MAX_MS))
 @example(MIN_MS)
 @example(MAX_MS)
@@ -135,6 +137,7 @@ def test_iso_has_milliseconds_and_z() -> None:
     assert to_iso(NOW_MS + 7) == "2025-07-03T14:30:00.007Z"
 
 
+@UNTIMED
 @given(st.integers(10**11, 10**14 - 1))
 def test_epoch_units_name_the_same_instant(timestamp_ms: int) -> None:
     assert instant(timestamp_ms) == timestamp_ms
@@ -143,6 +146,7 @@ def test_epoch_units_name_the_same_instant(timestamp_ms: int) -> None:
     assert instant(timestamp_ms // 1000) == timestamp_ms // 1000 * 1000
 
 
+@UNTIMED
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.booleans()), st.booleans())
 def test_instant_never_fails_otherwise(value: object, relative: bool) -> None:
     with contextlib.suppress(InvalidInput):
