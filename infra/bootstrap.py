@@ -125,8 +125,7 @@ class Environment:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
             for line in pip.stdout or ():
                 lines.append(line)
-                if verbose:
-                    print("  " + line, end="", file=sys.stderr)
+                _show(line, verbose=verbose)
         if pip.returncode != 0:
             if pip.returncode > 0:  # pip gave up by itself and has put back what it had replaced
                 self._unfinished.unlink()
@@ -171,6 +170,15 @@ def _alone() -> Iterator[None]:
             print("Waiting for another installation to end ...", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _show(line: str, *, verbose: bool) -> None:
+    """Show a line of pip's output, or on a terminal what pip is at, in one line that is overwritten."""
+    if verbose:
+        print(f"  {line}", end="", file=sys.stderr)
+    elif sys.stderr.isatty():
+        words = line.split()
+        print(f"\r\x1b[K  {' '.join(words[:2])[:70]}\r", end="", file=sys.stderr, flush=True)
 
 
 def _key(files: Sequence[Path]) -> str:

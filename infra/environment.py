@@ -29,10 +29,10 @@ def gather(options: argparse.Namespace, environment: Mapping[str, str] = os.envi
         Failure: The file is missing although it was asked for, or a line of it is no assignment.
     """
     file = Path(options.env) if options.env else ROOT / ".env"
-    if options.env and not file.is_file():
+    if options.env and not file.exists():
         message = f"there is no file {file}; --env takes a file of NAME=VALUE lines"
         raise Failure(message, Exit.BAD_OPTION)
-    from_file = read_env_file(file) if file.is_file() else {}
+    from_file = read_env_file(file) if file.exists() else {}
     given = {name: getattr(options, option, None) for option, name in VARIABLES.items()}
     return {**from_file, **environment, **{name: str(value) for name, value in given.items() if value is not None}}
 

@@ -61,14 +61,14 @@ def path_of(word: str) -> str:
 
 
 def _python(arguments: list[str]) -> int:
-    return subprocess.run([sys.executable, *arguments], env=_clean(os.environ), cwd=ROOT, check=False).returncode
+    return subprocess.run(
+        [sys.executable, *arguments], env=without_settings(os.environ), cwd=ROOT, check=False
+    ).returncode
 
 
-def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without settings of a running instance, which would decide what the tests see."""
-    ours = {"HOST", "PORT", "DATABASE_URL", "REDIS_URL", "LOG_LEVEL", "RATE_LIMIT_PER_MINUTE"}
-    return {
-        name: value
-        for name, value in environment.items()
-        if name == "IOTFLOW_TEST_REQUIRE" or not (name in ours or name.startswith("IOTFLOW_"))
-    }
+    from chalicelib.settings import variables
+
+    ours = {name for variable in variables().values() for name in variable.names}
+    return {name: value for name, value in environment.items() if name not in ours}

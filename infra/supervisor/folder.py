@@ -8,11 +8,13 @@ supervisor was killed.
 import fcntl
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra.failure import Exit, Failure
+from infra.supervisor import procfs
 
 ORPHANS_S = 12.0
 """How long a start waits for the processes of a killed supervisor; they drain for up to 10 s."""
@@ -43,12 +45,10 @@ class RunFolder:
 
     Args:
         data: The data directory; made by `claim` when missing.
-        orphans_s: How long `claim` waits for the processes of a killed supervisor.
     """
 
-    def __init__(self, data: Path, *, orphans_s: float = ORPHANS_S) -> None:
+    def __init__(self, data: Path) -> None:
         self.data = data
-        self._orphans_s = orphans_s
         self.logs = data / "logs"
         self._run = data / "run"
         self._lock = self._run / "supervisor.lock"
@@ -72,7 +72,9 @@ class RunFolder:
             message = f"the data directory {self.data} is not writable ({error.strerror}); choose another with --data"
             raise Failure(message, Exit.DATA_FOLDER) from None
         if held is None:
-            message = f"already running with the data directory {self.data}, process {self.supervisor_pid()}"
+            message = (
+                f"already running with the data directory {self.data}, process {self.supervisor_pid()}; see status"
+            )
             raise Failure(message, Exit.ALREADY_RUNNING)
         self._lock_fd = held
         self.sign()
@@ -121,12 +123,15 @@ class RunFolder:
             return None
 
     def _wait_for_orphans(self) -> None:
-        descriptor = self._take(self._processes_lock, self._orphans_s)
+        """Take the second lock. Who still holds it after the time to drain is stuck, and loses nothing by a kill."""
+        descriptor = self._take(self._processes_lock, ORPHANS_S)
+        if descriptor is None:
+            for pid in procfs.holders({str(self._processes_lock.resolve())}):
+                os.kill(pid, signal.SIGKILL)
+            descriptor = self._take(self._processes_lock, 1.0)
         if descriptor is None:
             os.close(self._lock_fd)
-            state = self.read_state()
-            pids = ", ".join(str(process.pid) for process in state.processes if process.pid) if state else "unknown"
-            message = f"processes of a supervisor that was killed do not end (pids {pids}); end them and start again"
+            message = f"processes of an earlier run still work in {self.data}; end them and start again"
             raise Failure(message, Exit.ALREADY_RUNNING)
         self.processes_fd = descriptor
 

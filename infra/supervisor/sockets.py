@@ -2,9 +2,9 @@
 
 import errno
 import socket
-from pathlib import Path
 
 from infra.failure import Exit, Failure
+from infra.supervisor import procfs
 
 BACKLOG = 4096
 """Connections that wait while the front starts again; the kernel caps it at net.core.somaxconn."""
@@ -43,33 +43,11 @@ def url_of(listener: socket.socket) -> str:
 
 def _failure(host: str, port: int, error: OSError) -> Failure:
     if error.errno == errno.EADDRINUSE:
-        owner = listening_process(port)
-        by = f" by process {owner}" if owner else ""
+        owners = procfs.listeners(port)
+        by = f" by process {owners[0]}" if owners else ""
         message = f"port {port} on {host} is in use{by}; choose another with --port or PORT"
         return Failure(message, Exit.PORT_IN_USE)
     if error.errno == errno.EACCES:
         message = f"port {port} is reserved for the administrator; choose one above 1023 with --port or PORT"
         return Failure(message, Exit.PORT_IN_USE)
     return Failure(f"{host} port {port}: {error.strerror}; choose another with --host or HOST", Exit.BAD_OPTION)
-
-
-def listening_process(port: int) -> int | None:
-    """The process that listens on *port*, where Linux shows it to this user."""
-    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
-                return int(process.name)
-        except OSError:
-            continue  # ended meanwhile, or another user's
-    return None
-
-
-def _listening_inodes(port: int) -> list[str]:
-    """Inodes of sockets in state LISTEN (0A) on *port*. Source: proc(5), /proc/net/tcp."""
-    found: list[str] = []
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        if table.exists():
-            rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
-            found += [row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port]
-    return found

@@ -71,7 +71,7 @@ class Instance:
 
     def up(self, *options: str) -> None:
         """Start it in the background and wait until it is ready."""
-        where = ["--data", str(self.data), "--port", self.url.rpartition(":")[2] or "0"]
+        where = ["--data", str(self.data), "--port", self.url.rpartition(":")[2] or "0", "--env", os.devnull]
         started = infra("up", "-d", "--json", *where, *options, environment=self.environment)
         assert started.returncode == 0, started.stderr
         report = json.loads(started.stdout)

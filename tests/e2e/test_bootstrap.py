@@ -49,6 +49,20 @@ def test_environment_is_made_once_entered_silently_and_mended_when_a_pin_changes
     assert said.startswith("Installing the pinned packages")
 
 
+def test_missing_venv_module_is_told_with_the_package_to_install(project: Path) -> None:
+    """As on a Debian without python3-venv."""
+    code = "import sys; sys.modules['ensurepip'] = None; " + ENTER
+    refused = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
+    assert refused.stderr.splitlines()[-1].endswith("is not installed: apt-get install python3-venv")
+
+
+def test_old_python_is_refused_in_one_sentence() -> None:
+    code = "import sys; sys.version_info = (3, 10, 1); from infra.__main__ import main; sys.exit(main(['up']))"
+    refused = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == Exit.INSTALLATION
+    assert refused.stderr == "iotflow: this needs Python 3.11 or newer, not 3.10\n"
+
+
 def test_two_at_once_make_one_environment(project: Path) -> None:
     both = [enter(project), enter(project)]
     results = [entered(process) for process in both]

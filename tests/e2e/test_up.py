@@ -195,6 +195,14 @@ def test_killed_supervisor_leaves_nothing_behind_and_a_new_start_works(instance:
     assert healthy(instance.url)
 
 
+def test_stuck_process_of_a_killed_supervisor_is_killed_by_the_next_start(instance: Instance) -> None:
+    """A stopped process cannot see that its supervisor has died, and would work on beside its successor."""
+    stuck = instance.kill("consumer", signal.SIGSTOP)
+    instance.kill("supervisor")
+    instance.up()
+    assert not is_alive(stuck)
+
+
 def test_stale_pid_file_fools_nobody(instance: Instance) -> None:
     """Of a supervisor that was killed, only its pid stays; that pid may be anybody's by now."""
     instance.kill("supervisor")
