@@ -75,6 +75,10 @@ class HttpTransport:
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=ANSWER_TIMEOUT_S)
         self._pool = urllib3.PoolManager(maxsize=connections, block=True, timeout=timeout, retries=False)
 
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._pool.clear()
+
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         began_s = time.perf_counter()
         try:

@@ -200,7 +200,7 @@ def test_daily_wave_repeats_every_day_and_peaks_at_its_hour(time_s: float, peak_
 def test_clamped_value_is_the_integer_limit_itself(value: float) -> None:
     result = clamp(value, -5, 5)
     assert -5 <= result <= 5
-    assert isinstance(result, int) == (not -5 <= value <= 5)
+    assert isinstance(result, int) == (not -5 < value < 5)
 
 
 def test_battery_falls_and_is_changed_before_it_is_empty() -> None:
