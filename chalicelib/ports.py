@@ -234,6 +234,10 @@ class TelemetryQueue(Protocol):
         """Make a round trip to the backend."""
         ...
 
+    def close(self) -> None:
+        """Commit what waits and let go of files: the process ends."""
+        ...
+
 
 class Rejected(NamedTuple):
     """A reading that the store will never take: its place in the call's list, and the reason in words."""

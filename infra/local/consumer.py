@@ -4,11 +4,13 @@ It calls the very `@app.on_sqs_message` handler that a Lambda would run.
 """
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from chalice.app import SQSEventConfig
 
 from app import app
+from chalicelib.errors import Unavailable
 from chalicelib.wiring import services
 from infra.local.child import Child
 from infra.local.poller import Handler, Poller
@@ -40,6 +42,9 @@ def main() -> int:
     )
     child.ready()
     poller.run(child.draining)
+    current.queue.close()
+    with suppress(Unavailable):  # counts of the last second, for dashboards only
+        current.counters.flush()
     return 0
 
 

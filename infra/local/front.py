@@ -9,9 +9,11 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from app import app
 from chalicelib import edge
+from chalicelib.errors import Unavailable
 from chalicelib.http import endpoint_of
 from chalicelib.wiring import services
 from infra.local.child import Child
@@ -23,13 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 0 after a drain."""
     options = _options(arguments)
     child = Child(os.environ)
-    settings = services().settings
+    current = services()
+    settings = current.settings
     try:
         listener = _listener(options, settings.host, settings.port)
     except OSError as error:
         print(f"The HTTP front cannot listen: {error.strerror}", file=sys.stderr)
         return 1
-    services().warm()
+    current.warm()
     gateway = Gateway(
         app,
         is_inline=lambda view: endpoint_of(view).inline,
@@ -39,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     serve(gateway, listener, child)
     gateway.close()
+    current.queue.close()
+    with suppress(Unavailable):  # counts of the last second, for dashboards only
+        current.counters.flush()
     _exit_soon()
     return 0
 
