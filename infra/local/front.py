@@ -7,7 +7,6 @@ import argparse
 import os
 import socket
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -45,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     current.queue.close()
     with suppress(Unavailable):  # counts of the last second, for dashboards only
         current.counters.flush()
-    _exit_soon()
     return 0
 
 
@@ -61,13 +59,6 @@ def _listener(options: argparse.Namespace, host: str, port: int) -> socket.socke
     if options.fd is not None:
         return socket.socket(fileno=options.fd)
     return listen(options.host or host, port if options.port is None else options.port)
-
-
-def _exit_soon() -> None:
-    """End the process even if a handler hangs: the interpreter would wait for its thread for ever."""
-    timer = threading.Timer(1.0, os._exit, (0,))
-    timer.daemon = True
-    timer.start()
 
 
 if __name__ == "__main__":

@@ -108,6 +108,8 @@ class Gateway:
             answer = await self._answer(scope, receive, request_id)
         except _Gone:
             return
+        except asyncio.CancelledError:  # only a drain that has waited long enough cancels
+            answer = self._answer_cut_off(scope, request_id)
         finally:
             self._in_progress -= 1
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
@@ -116,6 +118,11 @@ class Gateway:
     def close(self) -> None:
         """Take no more work. Handlers that still run are not waited for: only the end of the process stops them."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _answer_cut_off(self, scope: Scope, request_id: str) -> HttpAnswer:
+        event = self._event(_request_without_body(scope), None, request_id)
+        error = Unavailable("The server stops before it has finished this", retry_after_s=5)
+        return to_http(self._refuse(event, error), method=scope["method"])
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> HttpAnswer:
         request = _request_without_body(scope)

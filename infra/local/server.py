@@ -1,7 +1,9 @@
 """uvicorn, told when to stop by the supervisor, with the limits of `protocol`, and an end with exit code 0."""
 
+import os
 import resource
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +16,8 @@ from infra.local.protocol import ConnectionLimits, LimitedProtocol, limited
 
 DRAIN_S = 8
 """Requests that are not answered this long after SIGTERM are given up; the process is gone before 10 s."""
+FAREWELL_S = 1.5
+"""What is left for closing files after that."""
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 SPARE_DESCRIPTORS = 256
@@ -77,10 +81,16 @@ class FrontServer(uvicorn.Server):
 
 
 def serve(application: Any, listener: socket.socket, child: Child) -> None:
-    """Serve on *listener* until *child* drains and every request in progress is answered."""
+    """Serve on *listener* until *child* drains and every request in progress is answered.
+
+    The process ends soon after, with exit code 0, even if a handler hangs: Python would wait for its thread for ever.
+    """
     server = FrontServer(application, limits=_affordable(ConnectionLimits()), on_started=child.ready)
     child.on_drain(server.stop)
     server.run(sockets=[listener])
+    last_resort = threading.Timer(FAREWELL_S, os._exit, (0,))
+    last_resort.daemon = True
+    last_resort.start()
 
 
 def listen(host: str, port: int) -> socket.socket:

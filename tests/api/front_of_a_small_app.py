@@ -1,6 +1,7 @@
 """The small app as a process of its own: what the drain tests start and end. Prints its port."""
 
 import os
+import sys
 import threading
 
 from infra.local.child import Child
@@ -10,10 +11,13 @@ from tests.api.running_front import Small, refusal
 
 
 def main() -> None:
-    """Serve until told to stop. /hang answers 0.5 s after draining began."""
+    """Serve until told to stop. /hang answers 0.5 s after draining began, or never if the argument says so."""
     child = Child(os.environ)
     small = Small()
-    child.on_drain(threading.Timer(0.5, small.leave.set).start)
+    if sys.argv[1:] == ["never"]:
+        small.patience_s = 3600.0
+    else:
+        child.on_drain(threading.Timer(0.5, small.leave.set).start)
     listener = listen("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)
     gateway = Gateway(small.app(), is_inline=lambda view: view.__name__ != "hang", refuse=refusal)

@@ -27,6 +27,7 @@ class Small:
 
     Attributes:
         hold_commits: The tickets that POST /ticket leaves are ended by the test, not at once.
+        patience_s: How long /hang waits at most.
         entered: Set when /hang has begun.
         leave: Lets /hang answer.
         pending: The tickets.
@@ -34,6 +35,7 @@ class Small:
     """
 
     hold_commits: bool = False
+    patience_s: float = DEADLINE_S
     entered: threading.Event = field(default_factory=threading.Event)
     leave: threading.Event = field(default_factory=threading.Event)
     pending: list[Future[None]] = field(default_factory=list)
@@ -67,7 +69,7 @@ class Small:
     def hang(self) -> dict[str, bool]:
         """Block until the test says go."""
         self.entered.set()
-        return {"left": self.leave.wait(DEADLINE_S)}
+        return {"left": self.leave.wait(self.patience_s)}
 
 
 def refusal(event: Mapping[str, Any], error: AppError) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """A front as the supervisor starts it, with both pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
         self.ready_fd, ready = os.pipe()
         parent, self.parent_fd = os.pipe()
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "tests.api.front_of_a_small_app"],
+            [sys.executable, "-m", "tests.api.front_of_a_small_app", *arguments],
             cwd=ROOT,
             env=os.environ | {"IOTFLOW_READY_FD": str(ready), "IOTFLOW_PARENT_FD": str(parent)},
             pass_fds=(ready, parent),
@@ -43,9 +44,9 @@ class Process:
 
 
 @contextmanager
-def process() -> Iterator[Process]:
+def process(*arguments: str) -> Iterator[Process]:
     """A running front; killed at the end if it is still there."""
-    front = Process()
+    front = Process(*arguments)
     try:
         assert os.read(front.ready_fd, 100) == b"ready\n"
         assert os.read(front.ready_fd, 100) == b""
@@ -100,6 +101,23 @@ def test_front_drains_when_its_supervisor_is_gone() -> None:
         front.parent_fd = -1
         assert front.popen.wait(10) == 0
         assert front.stdout.read() == "False\n"
+
+
+@pytest.mark.slow
+def test_front_ends_in_time_although_a_handler_hangs() -> None:
+    """Within 10 s, with exit code 0; the caller is not told that it succeeded."""
+    with process("never") as front, ThreadPoolExecutor(1) as pool:
+        wire = front.wire()
+        waiting = pool.submit(wire.request, "GET /hang HTTP/1.1\nHost: x")
+        echo = front.wire()
+        assert echo.request("GET /items/1 HTTP/1.1\nHost: x").status == 200
+        began_s = time.monotonic()
+        front.popen.send_signal(signal.SIGTERM)
+        assert waiting.result(15).status == 503
+        assert front.popen.wait(15) == 0
+        assert time.monotonic() - began_s < 10.5
+        wire.close()
+        echo.close()
 
 
 def refused(front: Process) -> bool:
