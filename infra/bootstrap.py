@@ -63,6 +63,11 @@ class Environment:
         """Whether this very process runs in it."""
         return Path(sys.prefix).resolve() == self.folder.resolve()
 
+    @property
+    def _is_there(self) -> bool:
+        """Whether it has a Python, and the file that makes that Python its own."""
+        return self.python.exists() and (self.folder / "pyvenv.cfg").exists()
+
     def is_fresh(self, files: Sequence[Path]) -> bool:
         """Whether it holds what *files* ask for."""
         if self._unfinished.exists() or not self._python_is_the_one_that_installed():
@@ -94,7 +99,7 @@ class Environment:
         """Whether pip may go on here: a complete environment whose Python is still there."""
         import subprocess
 
-        if self._unfinished.exists() or not self.python.exists():
+        if self._unfinished.exists() or not self._is_there:
             return False
         if self._note.exists() and not self._python_is_the_one_that_installed():
             return False
@@ -136,7 +141,7 @@ class Environment:
 
     def _python_is_the_one_that_installed(self) -> bool:
         """False when the system's Python was upgraded under an environment, whose packages it then does not see."""
-        if not self.python.exists():
+        if not self._is_there:
             return False
         return self._read_note().get("python") == self._version()
 

@@ -87,6 +87,14 @@ def test_down_ends_every_process_and_status_says_so(instance: Instance) -> None:
     assert infra("down", "--data", str(instance.data)).returncode == Exit.NOT_RUNNING
 
 
+def test_down_kills_a_process_that_does_not_end_by_itself(instance: Instance) -> None:
+    """After the 10 s that each may take."""
+    instance.kill("consumer", signal.SIGSTOP)
+    assert infra("down", "--data", str(instance.data)).returncode == 0
+    assert instance.has_ended()
+    assert "consumer is stopping for too long and is killed" in infra("logs", "--data", str(instance.data)).stdout
+
+
 def test_logs_show_one_process_or_all(instance: Instance) -> None:
     instance.runs_again("front", instance.kill("front"))
     everything = infra("logs", "--data", str(instance.data))
@@ -236,6 +244,19 @@ def test_foreground_ends_cleanly_with_a_signal(tmp_path: Path, number: signal.Si
         assert "Traceback" not in process.stdout.read()
         assert process.wait(20) == 0
     assert instance.has_ended()
+
+
+def test_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    """The stopped front cannot drain; nobody has to wait for it."""
+    instance = Instance(tmp_path)
+    with foreground(tmp_path, "--json") as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("{"))
+        instance.kill("front", signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        assert eventually(lambda: instance.process("front")["state"] == "stopping")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
 
 
 def test_foreground_shows_what_the_processes_say(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def environment(tmp_path: Path, requirements: tuple[Path, ...]) -> Environment:
     environment = Environment(tmp_path / ".venv")
     environment.python.parent.mkdir(parents=True)
     environment.python.symlink_to(Path(sys.executable).resolve())
+    (environment.folder / "pyvenv.cfg").touch()
     note = {"python": "{}.{}".format(*sys.version_info), "local.txt": digest(requirements)}
     (environment.folder / "iotflow.json").write_text(json.dumps(note))
     return environment
@@ -69,6 +70,14 @@ def test_environment_is_stale_when_its_python_is_gone(
 ) -> None:
     environment.python.unlink()
     environment.python.symlink_to(tmp_path / "uninstalled")
+    assert not environment.is_fresh(requirements)
+
+
+def test_environment_is_stale_without_its_configuration(
+    environment: Environment, requirements: tuple[Path, ...]
+) -> None:
+    """Its Python would then be the system's, and entering it would never end."""
+    (environment.folder / "pyvenv.cfg").unlink()
     assert not environment.is_fresh(requirements)
 
 
