@@ -49,15 +49,15 @@ def accept(
         Unavailable: Not durable; sending again is safe.
     """
 
-    def parse(at_ms: int) -> tuple[Reading, ...]:
-        return codec.readings_from_payload(
-            payload, content_type=content_type, device=device.ref, device_name=device.name, now_ms=at_ms, limits=limits
-        )
-
-    stamp_ms = stamps.take(device.ref, now_ms) if stamps else now_ms
-    readings = parse(stamp_ms)
-    if stamps and len(readings) > 1:
-        readings = parse(stamps.take(device.ref, now_ms, len(readings)))
+    readings = codec.readings_from_payload(
+        payload,
+        content_type=content_type,
+        device=device.ref,
+        device_name=device.name,
+        now_ms=now_ms,
+        limits=limits,
+        stamp=(lambda count: stamps.take(device.ref, now_ms, count)) if stamps else None,
+    )
     batch = Batch(device.ref, now_ms, readings)
     queue.send(codec.batch_to_json(batch), readings=len(readings), now_ms=now_ms)
     return Accepted(readings[-1], len(readings))
