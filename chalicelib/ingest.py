@@ -48,7 +48,6 @@ def accept(
         Forbidden: The payload names another device.
         Unavailable: Not durable; sending again is safe.
     """
-
     readings = codec.readings_from_payload(
         payload,
         content_type=content_type,
