@@ -61,10 +61,14 @@ class Child:
             output_fd: Where its standard output and error go.
             listener_fd: Handed on if its command asks for it.
             inherited: More descriptors that it keeps open.
+
+        Raises:
+            OSError: The machine has no room for another process; call `start_later`.
         """
         ready_fd, write_fd = os.pipe()
         command = [sys.executable, *(part.replace(LISTENER, str(listener_fd)) for part in self._arguments)]
         passed = [*inherited, write_fd, *([listener_fd] if LISTENER in self._arguments else [])]
+        self._started_s = time.monotonic()
         try:
             self._process = subprocess.Popen(
                 command,
@@ -75,10 +79,12 @@ class Child:
                 pass_fds=passed,
                 process_group=0,  # Ctrl-C reaches the supervisor alone, which then ends the processes in their order
             )
+        except OSError:
+            os.close(ready_fd)
+            raise
         finally:
             os.close(write_fd)
         self.state = State.STARTING
-        self._started_s = time.monotonic()
         self._started_ms = time.time_ns() // 1_000_000
         self.deadline_s = self._started_s + READY_S
         return ready_fd
@@ -100,12 +106,16 @@ class Child:
             self.state = State.STOPPED
             self.deadline_s = None
             return True
+        self._restarts += 1
+        self.start_later()
+        return True
+
+    def start_later(self) -> None:
+        """Wait, the longer the more often it failed."""
         now_s = time.monotonic()
         self._delay_s = next_delay_s(self._delay_s, now_s - self._started_s)
-        self._restarts += 1
         self.state = State.WAITING
         self.deadline_s = now_s + self._delay_s
-        return True
 
     def stop(self) -> None:
         """Ask it to drain and end; `kill` it at the deadline."""

@@ -86,6 +86,14 @@ class Supervisor:
             raise self._failure
 
     def _start(self, child: Child) -> None:
+        try:
+            self._launch(child)
+        except OSError as error:
+            child.start_later()
+            sentence = f"{child.name} cannot be started: {error.strerror}"
+            self._say(sentence) if self._was_ready else self._fail(child, sentence)
+
+    def _launch(self, child: Child) -> None:
         output_fd = self._output.open(child.name)
         if output_fd is None:
             output_fd = self._pipe_lines(child.name)

@@ -44,6 +44,7 @@ class LogFiles:
 
     def open(self, name: str) -> int | None:
         """See `Output`."""
+        self._folder.mkdir(exist_ok=True)  # somebody may have tidied up
         return os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def line(self, name: str, text: str) -> None:
