@@ -49,13 +49,24 @@ def test_front_says_503_when_the_commit_takes_too_long() -> None:
         assert front.post("/ticket", b"{}").status == 503
 
 
-def test_front_runs_inline_handlers_on_the_loop_unless_the_call_is_idempotent() -> None:
-    """An idempotency key means a look-up, which blocks."""
+@pytest.mark.parametrize(
+    ("body", "headers", "thread"),
+    [
+        (b"{}", (), "front"),
+        (b"{}", ("Idempotency-Key: k",), "handler_0"),
+        (b"{}", ("Prefer: wait=1",), "handler_0"),
+        (b" " * 65_536 + b"{}", (), "handler_0"),
+    ],
+    ids=["short", "idempotent", "waiting", "large"],
+)
+def test_front_runs_inline_handlers_on_the_loop_unless_the_request_would_hold_it_up(
+    body: bytes, headers: tuple[str, ...], thread: str
+) -> None:
+    """A look-up, a wait or the parsing of a large body would hold up everybody else."""
     small = Small()
     with running(small) as front:
-        front.post("/ticket", b"{}")
-        front.post("/ticket", b"{}", "Idempotency-Key: k")
-    assert small.threads == ["front", "handler_0"]
+        front.post("/ticket", body, *headers)
+    assert small.threads == [thread]
 
 
 def test_front_serves_others_while_a_handler_blocks() -> None:
