@@ -1,7 +1,5 @@
 """A real Redis for tests: Debian's redis-server on a free port of the loopback, without a file on disk."""
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +10,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-import pytest
 from redis import Redis
 from redis.exceptions import RedisError
+
+from tests.backends import require_program
 
 DEADLINE_S = 10.0
 
@@ -48,7 +47,7 @@ class RedisServer:
         arguments += ["--dir", self._folder.name, "--logfile", "redis.log"]
         if self.password:
             arguments += ["--requirepass", self.password]
-        self._process = subprocess.Popen([_program(), *arguments])
+        self._process = subprocess.Popen([require_redis(), *arguments])
         deadline_s = time.monotonic() + DEADLINE_S
         while not self._answers():
             assert self._process.poll() is None, f"redis-server on port {self.port} ended at once"
@@ -95,19 +94,9 @@ class RedisServer:
             return False
 
 
-def require_redis() -> None:
-    """Skip where redis-server is missing; fail where the environment says that it must be there."""
-    if shutil.which("redis-server"):
-        return
-    if "redis" in os.environ.get("IOTFLOW_TEST_REQUIRE", ""):
-        pytest.fail("redis-server is missing, and IOTFLOW_TEST_REQUIRE asks for it: apt-get install redis-server")
-    pytest.skip("redis-server is missing: apt-get install redis-server")
-
-
-def _program() -> str:
-    program = shutil.which("redis-server")
-    assert program is not None, "call require_redis first"
-    return program
+def require_redis() -> str:
+    """The path of redis-server; skip where it is missing, fail where the environment says that it must be there."""
+    return require_program("redis-server", backend="redis", package="redis-server")
 
 
 def _free_port() -> int:
