@@ -5,13 +5,16 @@ from typing import Any
 
 from chalice.app import Rate, SQSEvent
 
-from chalicelib import api, http, ingest, upkeep
+from chalicelib import api, http, ingest, logs, upkeep
 from chalicelib.edge import App
 from chalicelib.model import Message
 from chalicelib.wiring import services
 
 app = App(app_name="iotflow", configure_logs=False)
 app.api.binary_types = ["application/cbor", "application/senml+cbor"]
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # elsewhere, whoever imports this decides
+    logs.configure(level=services().settings.log_level, form=services().settings.log_format)
 
 only = os.environ.get("ENDPOINT_MODULE")
 for module in api.MODULES:

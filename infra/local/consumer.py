@@ -10,6 +10,7 @@ from typing import Any
 from chalice.app import SQSEventConfig
 
 from app import app
+from chalicelib import logs
 from chalicelib.errors import Unavailable
 from chalicelib.wiring import services
 from infra.local.child import Child
@@ -36,6 +37,7 @@ def main() -> int:
     child = Child(os.environ)
     name, queue_name, handler = sqs_handler(app)
     current = services()
+    logs.configure(level=current.settings.log_level, form=current.settings.log_format)
     current.warm()
     poller = Poller(
         current.queue, handler, name=name, queue_name=queue_name, visibility_s=current.settings.visibility_s

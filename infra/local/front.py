@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from app import app
-from chalicelib import edge
+from chalicelib import edge, logs
 from chalicelib.errors import Unavailable
 from chalicelib.http import endpoint_of
 from chalicelib.wiring import services
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     child = Child(os.environ)
     current = services()
     settings = current.settings
+    logs.configure(level=settings.log_level, form=settings.log_format)
     try:
         listener = _listener(options, settings.host, settings.port)
     except OSError as error:

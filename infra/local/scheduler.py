@@ -3,6 +3,7 @@
 import os
 
 from app import app
+from chalicelib import logs
 from chalicelib.wiring import services
 from infra.local.child import Child
 from infra.local.per_thread import per_thread
@@ -13,7 +14,9 @@ def main() -> int:
     """Run the app's schedules until told to stop; the exit code is 0 after a drain."""
     child = Child(os.environ)
     schedules = schedules_of(per_thread(app))
-    services().warm()
+    current = services()
+    logs.configure(level=current.settings.log_level, form=current.settings.log_format)
+    current.warm()
     child.ready()
     run_all(schedules, child.draining)
     return 0
