@@ -1,8 +1,9 @@
 """Tickets: who waits for a commit, and who is told what."""
 
-import asyncio
 import threading
+from collections.abc import Generator
 from concurrent.futures import Future
+from contextvars import copy_context
 
 import pytest
 
@@ -77,18 +78,25 @@ def test_wait_at_once_waits_within_collect() -> None:
     assert collected == [after]
 
 
-def test_collect_keeps_concurrent_invocations_of_one_loop_apart() -> None:
-    async def invocation() -> bool:
-        own = done()
+def test_collect_keeps_interleaved_invocations_of_one_thread_apart() -> None:
+    """Each in a context of its own, as the tasks of an event loop are."""
+
+    def invocation(ticket: Future[None]) -> Generator[None, None, None]:
         with tickets.collect() as collected:
-            tickets.redeem(own, timeout_s=0)
-            await asyncio.sleep(0)
-            return collected == [own]
+            yield
+            tickets.redeem(ticket, timeout_s=0.01)
+            yield
+            assert collected == [ticket]
+            ended.append(ticket)
 
-    async def all_of_them() -> list[bool]:
-        return await asyncio.gather(*(invocation() for _ in range(10)))
+    ended: list[Future[None]] = []
+    own: list[Future[None]] = [Future() for _ in range(3)]
+    running = [(copy_context(), invocation(ticket)) for ticket in own]
+    for _ in range(3):
+        for context, steps in running:
+            context.run(next, steps, None)
 
-    assert all(asyncio.run(all_of_them()))
+    assert ended == own
 
 
 def test_collect_does_not_reach_into_another_thread() -> None:
