@@ -135,12 +135,12 @@ class DeviceClient:
 def backoff_s(attempt: int, rng: Random, *, retry_after_s: float | None = None) -> float:
     """Return how long to wait before try number `attempt` + 1 (`attempt` from 1): full jitter, doubling, 30 s at most.
 
-    The service's own advice is a lower bound: never sooner, and not all devices in the same instant after it.
+    The service's own advice comes on top: never sooner, and a fleet that was refused together does not return together.
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
     jittered_s = rng.uniform(0, min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * 2 ** min(attempt, 10)))
-    return jittered_s if retry_after_s is None else retry_after_s + min(jittered_s, BACKOFF_FIRST_S)
+    return jittered_s + (retry_after_s or 0.0)
 
 
 def retry_after_s(value: str | None, *, now_s: float) -> float | None:

@@ -62,7 +62,7 @@ def test_backoff_stays_within_its_limits(attempt: int, seed: int) -> None:
 
 @given(st.integers(1, 20), st.integers(), st.floats(0, 1000))
 def test_backoff_never_ends_before_the_services_advice(attempt: int, seed: int, advice_s: float) -> None:
-    assert advice_s <= backoff_s(attempt, Random(seed), retry_after_s=advice_s) <= advice_s + 0.5
+    assert advice_s <= backoff_s(attempt, Random(seed), retry_after_s=advice_s) <= advice_s + 30
 
 
 @pytest.mark.parametrize(
