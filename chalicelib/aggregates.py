@@ -1,7 +1,12 @@
-"""What an aggregation asks and answers, and the reference semantics every store is held to.
+"""What an aggregation asks and answers, and the semantics every store is held to. No I/O, no clock.
 
-Windows are half-open and start at whole multiples of their width: of the epoch in UTC, or of local midnight,
-Monday and the first of the month in another time zone. No I/O, no clock.
+* Windows are half-open and start at whole multiples of their width: of the epoch in UTC, or of local midnight,
+  Monday and the first of the month in another time zone; see `windows`. The first may begin before the range; values
+  outside the range do not take part all the same.
+* Only numbers take part. Integers stay integers in sum (of any size), min, max, first and last.
+* `stddev` is of the population: 0 for one value. Percentiles interpolate linearly between ranks (as numpy does).
+* A result beyond the range of a float is the greatest float of its sign.
+* Fills work for each measurement and function by itself; the count of an empty window is 0 under every fill.
 """
 
 from collections.abc import Mapping
@@ -53,6 +58,7 @@ class AggregateQuery(NamedTuple):
     """One aggregation over one device.
 
     Attributes:
+        functions: Each once; the answer has them in this order.
         measurements: Which to aggregate; None for every one that has numbers in the range.
         timezone: IANA name; decides where days, weeks and months begin.
     """
@@ -67,7 +73,11 @@ class AggregateQuery(NamedTuple):
 
 
 class AggregateRow(NamedTuple):
-    """One window: its start, and measurement -> function -> value. Values of empty windows are None (fill null)."""
+    """One window: its start, and measurement -> function -> value.
+
+    Without fill, only measurements with numbers in the window are there. With any other, all of the query are; a
+    value is None where the fill has nothing to say.
+    """
 
     start_ms: int
     values: Mapping[str, Mapping[Function, float | int | None]]
@@ -86,7 +96,10 @@ class MeasurementStats:
 
 
 class Survey(NamedTuple):
-    """What many devices reported in a range: readings by device, and statistics by measurement (numbers only)."""
+    """What many devices reported in a range: readings by device, 0 included, and statistics by measurement.
+
+    Only numbers take part in the statistics; a measurement without any is left out.
+    """
 
     readings: Mapping[DeviceRef, int]
     measurements: Mapping[str, MeasurementStats]

@@ -2,8 +2,8 @@
 
 Windows follow the wall clock of the zone: 3 h windows begin at 00:00, 03:00, ... local time, days at local
 midnight, weeks on Monday, months on the first. Where the clock changes, a window is as long as the wall clock says:
-a local day has 23 or 25 hours, and the window that holds the change is an hour shorter or longer. An hour that the
-clock shows twice is two windows when a window could begin in it (1 h, 2 h), and inside one window otherwise (3 h, 1 d).
+a local day has 23 or 25 hours, and the 3 h window that holds the change has 2 or 4. Only a window that the clock shows
+twice as a whole is two windows: 1 h has 25 of them on the long day.
 """
 
 from collections.abc import Iterator
@@ -59,13 +59,7 @@ class Grid:
 
     def containing(self, timestamp_ms: int) -> Span:
         """The window that *timestamp_ms*, between `FIRST_MS` and `LAST_MS`, lies in."""
-        start_ms, start_wall_ms = self._start(timestamp_ms)
-        end_ms = self._instant(self._next_wall(start_wall_ms))
-        if self._zone is not None:
-            # The clock went back within: what it shows twice may hold the beginning of a further window.
-            while (later_ms := self._start(end_ms - 1)[0]) > start_ms:
-                end_ms = later_ms
-        return Span(start_ms, end_ms)
+        return Span(self._start(timestamp_ms), self._end(timestamp_ms))
 
     def spans(self, start_ms: int, end_ms: int) -> Iterator[Span]:
         """Every window that shares an instant with ``[start_ms, end_ms)``, in order of time."""
@@ -74,14 +68,38 @@ class Grid:
             yield span
             start_ms = span.end_ms
 
-    def _start(self, timestamp_ms: int) -> tuple[int, int]:
-        """Where the window of an instant begins: as an instant, and on the wall clock."""
+    def _start(self, timestamp_ms: int) -> int:
         offset_ms = self._offset_ms(timestamp_ms)
-        wall_ms = self._floor_wall(timestamp_ms + offset_ms)
-        start_ms = wall_ms - offset_ms
-        if self._offset_ms(start_ms) != offset_ms:
-            start_ms = self._instant(wall_ms)
-        return start_ms, wall_ms
+        start_ms = self._floor_wall(timestamp_ms + offset_ms) - offset_ms
+        if self._offset_ms(start_ms - 1) == offset_ms:
+            return start_ms
+        change_ms = self._change(start_ms - 1, timestamp_ms, offset_ms)
+        return change_ms if self._begins_at_change(change_ms) else self._start(change_ms - 1)
+
+    def _end(self, timestamp_ms: int) -> int:
+        offset_ms = self._offset_ms(timestamp_ms)
+        end_ms = self._next_wall(self._floor_wall(timestamp_ms + offset_ms)) - offset_ms
+        if self._offset_ms(end_ms) == offset_ms:
+            return end_ms
+        change_ms = self._change(end_ms, timestamp_ms, offset_ms)
+        return change_ms if self._begins_at_change(change_ms) else self._end(change_ms)
+
+    def _begins_at_change(self, change_ms: int) -> bool:
+        """Whether a window begins where the clock changes: it left the one before, or shows all of it again."""
+        before_ms, after_ms = self._offset_ms(change_ms - 1), self._offset_ms(change_ms)
+        if self._floor_wall(change_ms - 1 + before_ms) != self._floor_wall(change_ms + after_ms):
+            return True
+        return 0 < self._width_ms <= before_ms - after_ms
+
+    def _change(self, without_ms: int, with_ms: int, offset_ms: int) -> int:
+        """The first instant after the zone's offset changed: it is *offset_ms* at *with_ms* but not at *without_ms*."""
+        while abs(with_ms - without_ms) > 1:
+            middle_ms = (without_ms + with_ms) // 2
+            if self._offset_ms(middle_ms) == offset_ms:
+                with_ms = middle_ms
+            else:
+                without_ms = middle_ms
+        return max(without_ms, with_ms)
 
     def _floor_wall(self, wall_ms: int) -> int:
         if self._width_ms:
@@ -100,13 +118,6 @@ class Grid:
             return 0
         local = (_EPOCH + timestamp_ms * _MILLISECOND).astimezone(self._zone)
         return (local.replace(tzinfo=UTC) - local) // _MILLISECOND
-
-    def _instant(self, wall_ms: int) -> int:
-        """When the zone's clocks show *wall_ms*: the first time of two, and the change itself for one left out."""
-        if self._zone is None:
-            return wall_ms
-        local = (_LOCAL_EPOCH + wall_ms * _MILLISECOND).replace(tzinfo=self._zone)
-        return (local.astimezone(UTC) - _EPOCH) // _MILLISECOND
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -12,9 +12,6 @@ from chalicelib.errors import Unavailable
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's transaction; the embedded store's longest is well under a second."""
-WAL_LIMIT_BYTES = 128 * 1024 * 1024
-"""From here on a commit moves the write-ahead log into the file, even if that takes waiting for readers: the automatic
-checkpoints, which wait for nobody, never get to the end of the log while readers overlap."""
 _CHECKPOINT_WAIT_MS = 250
 _LOCK_POLL_S = 0.0005
 
@@ -35,6 +32,8 @@ class Database:
         synchronous: ``FULL`` survives power loss; ``NORMAL`` survives a kill, for what may be lost.
         checkpoint_pages: Pages of 4 kB in the write-ahead log after which a commit tries to move them into the file.
             Large transactions want more of them.
+        wal_limit_bytes: From this size on a commit empties the write-ahead log even if that takes waiting for readers:
+            the automatic checkpoints wait for nobody and never get to the end of the log while readers overlap.
     """
 
     def __init__(
@@ -44,13 +43,15 @@ class Database:
         *,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
         checkpoint_pages: int = 1000,
+        wal_limit_bytes: int = 128 * 1024 * 1024,
     ) -> None:
         self.path = Path(path)
         self._migrations = migrations
         self._synchronous = synchronous
         self._checkpoint_pages = checkpoint_pages
         self._wal_path = self.path.with_name(self.path.name + "-wal")
-        self._truncate_from_bytes = WAL_LIMIT_BYTES
+        self._wal_limit_bytes = wal_limit_bytes
+        self._truncate_from_bytes = wal_limit_bytes
         self._local = threading.local()
 
     def connection(self) -> sqlite3.Connection:
@@ -148,7 +149,7 @@ class Database:
             finally:
                 connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
             # A reader that stays longer than the wait must not slow every commit.
-            self._truncate_from_bytes = size_bytes + WAL_LIMIT_BYTES // 2 if busy else WAL_LIMIT_BYTES
+            self._truncate_from_bytes = size_bytes + self._wal_limit_bytes // 2 if busy else self._wal_limit_bytes
 
     def _bring_forward(self, connection: sqlite3.Connection) -> None:
         newest = len(self._migrations)

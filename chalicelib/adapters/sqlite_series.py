@@ -48,10 +48,11 @@ class SeriesIds:
         return known
 
     def add(self, connection: sqlite3.Connection, known: KnownDevice, measurement: str) -> int:
-        """Give a measurement that is not in `known.series` an id."""
-        statement = "INSERT INTO series (device, measurement) VALUES (?, ?)"
-        series = connection.execute(statement, (known.key, measurement)).lastrowid or 0
-        known.series[measurement] = series
+        """The id of a measurement that is not in `known.series`; it gets one unless another process gave it."""
+        new = (known.key, measurement)
+        connection.execute("INSERT INTO series (device, measurement) VALUES (?, ?) ON CONFLICT DO NOTHING", new)
+        found = connection.execute("SELECT id FROM series WHERE device = ? AND measurement = ?", new).fetchone()
+        series = known.series[measurement] = int(found[0])
         return series
 
 
