@@ -58,7 +58,7 @@ class DoorLock:
 class Camera:
     """A camera that records when something moves; its ``storage_used_mb`` is the integer 0 until then."""
 
-    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 (every profile is made alike)
+    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 - every profile is made alike
         self.location = rng.choice(["Entrance", "Car Park", "Loading Bay", "Corridor"])
         self._rng = rng
         self._storage_used_mb: float = 0
@@ -80,7 +80,7 @@ class Camera:
 class MotionSensor:
     """Motion with probability 0.1; ``proximity`` is null while nothing moves; light from 0 at night to 1000 at noon."""
 
-    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 (every profile is made alike)
+    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 - every profile is made alike
         self.location = rng.choice(["Stairs", "Yard", "Hall", "Cellar"])
         self._rng = rng
         self._clouds = ripple(rng)
@@ -122,7 +122,7 @@ class SmartMeter:
 class Generic:
     """A device of no particular kind: one value from 0 to 100, and its unit as a text."""
 
-    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 (every profile is made alike)
+    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 - every profile is made alike
         self.location = "Anywhere"
         self._wave = ripple(rng)
 

@@ -72,7 +72,7 @@ class TemperatureSensor:
 class AirQualityMonitor:
     """Particles and carbon dioxide, more of both in the rush hours and by day; the index is a text."""
 
-    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 (every profile is made alike)
+    def __init__(self, rng: random.Random, start_s: float) -> None:  # noqa: ARG002 - every profile is made alike
         self.location = rng.choice(["Meeting Room", "Open Office", "Assembly Line", "Nursery"])
         self._pm25_base, self._co2_base_ppm = rng.uniform(10, 25), rng.uniform(400, 600)
         self._rng = rng

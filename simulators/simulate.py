@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--check-health", action="store_true", help="say how the service is, and end")
     what.add_argument("--device-type", choices=("basic", *SPECIALISED, "all"), help="one device, or one of each kind")
     what.add_argument("--fleet-preset", "--preset", choices=tuple(fleet_simulator.PRESETS), help="a fleet")
-    result.add_argument("--duration", default="300", metavar="TIME", help="how long (default 300 s)")
+    result.add_argument("--duration", metavar="TIME", help="how long (default 300 s; 0 with --backfill)")
     return result
 
 
@@ -49,17 +49,24 @@ def main(arguments: Sequence[str] | None = None, *, ask: Callable[[str], str] = 
     """Run the program and return its exit code. `ask` puts a question to the person at the terminal."""
     command_line = parser()
     parsed, others = command_line.parse_known_args(arguments)
-    passed_on = ["--url", parsed.url, "--duration", parsed.duration, *others]
     if parsed.check_health:
         return check_health(parsed.url)
+    arguments = passed_on(parsed, others)
     if parsed.device_type:
-        return simulate_device(parsed.device_type, passed_on)
+        return simulate_device(parsed.device_type, arguments)
     if parsed.fleet_preset:
-        return simulate_fleet(parsed.fleet_preset, passed_on)
+        return simulate_fleet(parsed.fleet_preset, arguments)
     if parsed.interactive or (sys.stdin.isatty() and not others):
-        return menu(parsed.url, passed_on, ask)
+        return menu(parsed.url, arguments, ask)
     command_line.print_help()
     return EXIT_USAGE
+
+
+def passed_on(parsed: argparse.Namespace, others: Sequence[str]) -> list[str]:
+    """Return what the program that does the work is called with; its own default lasts longer than this one's."""
+    backfill = any(other.startswith("--backfill") for other in others)
+    duration = parsed.duration or (None if backfill else "300")
+    return ["--url", parsed.url, *(["--duration", duration] if duration else []), *others]
 
 
 def simulate_device(kind: str, arguments: Sequence[str]) -> int:

@@ -200,6 +200,20 @@ def test_simulate_knows_the_predecessors_options() -> None:
         assert simulate.parser().parse_args(["--fleet-preset", preset]).fleet_preset == preset
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--seed", "3"], ["--duration", "300", "--seed", "3"]),
+        (["--duration", "5m"], ["--duration", "5m"]),
+        (["--backfill", "7d"], ["--backfill", "7d"]),
+        (["--backfill", "7d", "--duration", "9"], ["--duration", "9", "--backfill", "7d"]),
+    ],
+)
+def test_simulate_passes_the_other_programs_options_on(given: list[str], expected: list[str]) -> None:
+    parsed, others = simulate.parser().parse_known_args(["--url", "http://a", *given])
+    assert simulate.passed_on(parsed, others) == ["--url", "http://a", *expected]
+
+
 def test_menu_goes_on_after_a_wrong_choice_and_ends_with_q(capsys: pytest.CaptureFixture[str]) -> None:
     choices = iter(["99", "x", "q"])
     assert simulate.main(["-i"], ask=lambda _: next(choices)) == 0
