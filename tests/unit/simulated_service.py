@@ -3,6 +3,7 @@
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping
+from threading import Lock
 from typing import Any
 
 from simulators.client import Answer, DeviceClient, NoAnswer
@@ -47,6 +48,7 @@ class SimulatedService:
         self.script: dict[str, deque[int | type[NoAnswer]]] = {}
         self.retry_after_s: float | None = None
         self._clock = clock
+        self._one_at_a_time = Lock()
         self._answers: dict[str, Answer] = {}
 
     def then(self, path: str, answers: Iterable[int | type[NoAnswer]]) -> None:
@@ -55,6 +57,10 @@ class SimulatedService:
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         word = path.rsplit("/", 1)[-1]
+        with self._one_at_a_time:
+            return self._answer(word, method, headers, body)
+
+    def _answer(self, word: str, method: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         self.log.append((self._clock(), method, word))
         scripted = self.script.get(word)
         verdict = scripted.popleft() if scripted else None
