@@ -30,6 +30,11 @@ VERBS = (
     Verb("down", "infra.commands.down", "stop what up -d started"),
     Verb("status", "infra.commands.status", "show every process: state, pid, restarts, uptime"),
     Verb("logs", "infra.commands.logs", "show what the processes wrote; -f follows"),
+    Verb("create-admin", "infra.commands.credentials", "make an administrator's token and show it once"),
+    Verb("create-device", "infra.commands.credentials", "register a device; show its id, and its key once"),
+    Verb("tokens", "infra.commands.tokens", "list, create or revoke tokens of people and programs"),
+    Verb("settings", "infra.commands.settings", "print every setting with its default, as in .env.example"),
+    Verb("shell", "infra.commands.shell", "open a Python prompt with the ports and use cases at hand"),
     Verb("test", "infra.commands.test", "run the tests, or one kind of them", for_developers=True),
     Verb("check", "infra.commands.check", "run ruff and mypy", for_developers=True),
 )
