@@ -8,7 +8,7 @@ UNIT = Path(__file__).parent / "unit"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A unit test that needs the network is in the wrong folder; pytest-socket tells it so."""
+    """A unit test that needs the network is in the wrong folder; only asyncio's own socket pair is let through."""
     for item in items:
         if UNIT in item.path.parents:
             item.add_marker("disable_socket")
