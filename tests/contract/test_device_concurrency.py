@@ -88,8 +88,7 @@ def test_read_is_never_older_than_a_finished_write(records: Records) -> None:
 
     def read(own: Records) -> None:
         start.wait()
-        while announced[0] < 150:
-            expected = announced[0]
+        while (expected := announced[0]) < 150:
             seen = own.devices.get(device.ref)
             if seen is None or seen.version < expected:
                 stale.append((expected, seen.version if seen else 0))
