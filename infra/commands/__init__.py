@@ -33,8 +33,13 @@ VERBS = (
     Verb("create-admin", "infra.commands.credentials", "make an administrator's token and show it once"),
     Verb("create-device", "infra.commands.credentials", "register a device; show its id, and its key once"),
     Verb("tokens", "infra.commands.tokens", "list, create or revoke tokens of people and programs"),
+    Verb("backup", "infra.commands.backup", "write everything into one archive, also while it runs"),
+    Verb("restore", "infra.commands.backup", "verify an archive and put it in the place of what is there"),
+    Verb("migrate", "infra.commands.migrate", "bring every embedded database to this release's schema"),
+    Verb("reset", "infra.commands.reset", "delete devices, keys and telemetry, and start over"),
     Verb("settings", "infra.commands.settings", "print every setting with its default, as in .env.example"),
     Verb("shell", "infra.commands.shell", "open a Python prompt with the ports and use cases at hand"),
+    Verb("bench", "infra.commands.bench", "measure how fast it is here: http, store or query"),
     Verb("test", "infra.commands.test", "run the tests, or one kind of them", for_developers=True),
     Verb("check", "infra.commands.check", "run ruff and mypy", for_developers=True),
 )
