@@ -14,8 +14,11 @@ from chalicelib.errors import AppError, Unavailable
 from chalicelib.model import DEFAULT_TENANT, AuditEntry
 from chalicelib.settings import Settings, SettingsError, from_environment
 from chalicelib.wiring import Services
+from infra.databases import databases
 from infra.environment import data_folder, gather
 from infra.failure import Exit, Failure
+from infra.supervisor import procfs
+from infra.supervisor.folder import RunFolder
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -31,19 +34,50 @@ def settings_of(options: argparse.Namespace) -> Settings:
         raise Failure(str(error), Exit.BAD_OPTION) from None
 
 
-def open_records(options: argparse.Namespace) -> Services:
-    """The ports to an installation's records; its data directory is made when missing.
+def open_records(options: argparse.Namespace, *, make: bool = False) -> Services:
+    """The ports to an installation's records.
+
+    Args:
+        options: Name the instance.
+        make: Begin an installation where there is none, rather than refuse what may be a typo.
 
     Raises:
-        Failure: A setting cannot be used, the data directory cannot be made, or records live in memory only.
+        Failure: A setting cannot be used, there is no data directory, or records live in memory only.
     """
     settings = settings_of(options)
     if settings.devices == "memory":
         message = "IOTFLOW_DEVICES=memory keeps records within one process, where no command sees them; take sqlite"
         raise Failure(message, Exit.BAD_OPTION)
+    if not make and not settings.data.is_dir():
+        message = f"there is no data directory {settings.data}; choose another with --data, or begin with up"
+        raise Failure(message, Exit.DATA_FOLDER)
     with in_words():
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Services(settings)
+
+
+@contextmanager
+def at_rest(settings: Settings) -> Iterator[None]:
+    """Hold the installation for this command alone: within the block nothing can be started on it.
+
+    Raises:
+        Failure: It runs, or another program has one of its databases open.
+    """
+    folder = RunFolder(settings.data)
+    pid = folder.supervisor_pid()
+    if pid is not None:
+        message = f"an instance runs with the data directory {settings.data}, process {pid}; stop it with down"
+        raise Failure(message, Exit.ALREADY_RUNNING)
+    folder.claim()
+    try:
+        for database in databases(settings):
+            users = procfs.holders({str(database.path.resolve())})
+            if users:
+                message = f"process {users[0]} has {database.path} open; end it first"
+                raise Failure(message, Exit.ALREADY_RUNNING)
+        yield
+    finally:
+        folder.release()
 
 
 def clock_ms() -> int:

@@ -33,7 +33,7 @@ def create_admin(options: argparse.Namespace) -> int:
     Raises:
         Failure: A live token has this name, or the records cannot be written.
     """
-    services, now_ms = open_records(options), clock_ms()
+    services, now_ms = open_records(options, make=True), clock_ms()
     with in_words():
         name = options.name or free_name(services, now_ms)
         wanted = TokenRequest(name=name, scopes=[Scope.ADMIN], expires_at=None)
@@ -80,7 +80,7 @@ def create_device(options: argparse.Namespace) -> int:
     Raises:
         Failure: The name is taken or not possible, or the records cannot be written.
     """
-    services, now_ms = open_records(options), clock_ms()
+    services, now_ms = open_records(options, make=True), clock_ms()
     with in_words():
         wanted = Registration(name=options.name, device_type=options.type, location=options.location)
         made = devices.register(
