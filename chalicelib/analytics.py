@@ -6,6 +6,7 @@ from typing import NamedTuple
 from chalicelib.aggregates import MeasurementStats
 from chalicelib.model import Device, DeviceRef
 from chalicelib.ports import Counters, DeviceFilter, DeviceRepository, ReadingStore
+from chalicelib.status import REJECTED
 
 MAX_DEVICES = 10_000
 """More devices than this are not surveyed in one call; the answer says how many were."""
@@ -21,7 +22,7 @@ class Analysis(NamedTuple):
         measurements: Statistics by measurement.
         busiest: Devices with most readings, and how many.
         silent: Devices without a reading in the window.
-        refused: Answers of telemetry endpoints that were refusals, by status, since the hour of the start.
+        refused: Refused requests with telemetry by the error's code, since the hour of the start.
     """
 
     surveyed: int
@@ -70,9 +71,11 @@ def _by_count(item: tuple[DeviceRef, int]) -> tuple[int, int]:
 
 
 def _refused(counters: Counters, start_ms: int) -> dict[str, int]:
-    refused: Counter[str] = Counter()
-    for labels, count in counters.since("iotflow_requests_total", since_ms=start_ms).items():
-        named = dict(labels)
-        if named["endpoint"].startswith("submit_telemetry") and not named["status"].startswith("2"):
-            refused[named["status"]] += int(count)
-    return dict(refused.most_common())
+    refused = {
+        dict(labels)["code"]: int(count) for labels, count in counters.since(REJECTED, since_ms=start_ms).items()
+    }
+    return dict(sorted(refused.items(), key=_second, reverse=True))
+
+
+def _second(item: tuple[str, int]) -> int:
+    return item[1]

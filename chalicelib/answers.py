@@ -10,7 +10,7 @@ from chalicelib.calls import Call
 from chalicelib.declare import Endpoint
 from chalicelib.errors import AppError, TooMany, Unauthorized, Unavailable, WrongMethod
 from chalicelib.ports import Counters
-from chalicelib.status import BUCKETS_S
+from chalicelib.status import BUCKETS_S, REJECTED
 
 log = logging.getLogger("iotflow.http")
 
@@ -71,24 +71,32 @@ def conditional(answer: Answer, call: Call) -> Answer:
     call.answer_headers["ETag"] = tag
     call.answer_headers["Cache-Control"] = "no-cache"
     wanted = call.headers.get("if-none-match", "")
-    if answer.status == 200 and tag in {part.strip().removeprefix("W/") for part in wanted.split(",")}:
+    if answer.status == 200 and {tag, "*"} & {part.strip().removeprefix("W/") for part in wanted.split(",")}:
         return Answer(304, "", {})
     return answer
 
 
-def record(declared: Endpoint, call: Call, answer: Answer, seconds: float, counters: Counters) -> None:
-    """Count the outcome and write one line about it: accepted device writes at DEBUG, all else at INFO."""
+def record(
+    declared: Endpoint, call: Call, answer: Answer, seconds: float, counters: Counters, *, code: str = ""
+) -> None:
+    """Count the outcome and write one line about it: accepted device writes at DEBUG, all else at INFO.
+
+    *code* is the reason of a refusal; those of telemetry are counted by it.
+    """
     labels = (("endpoint", declared.name), ("status", str(answer.status)))
     counters.add("iotflow_requests_total", labels, now_ms=call.now_ms)
     bucket = next((str(bound) for bound in BUCKETS_S if seconds <= bound), "+Inf")
     counters.add("iotflow_request_seconds_bucket", (("endpoint", declared.name), ("le", bucket)), now_ms=call.now_ms)
     counters.add("iotflow_request_seconds_sum", (("endpoint", declared.name),), seconds, now_ms=call.now_ms)
+    if code and declared.payload_schema is not None:
+        counters.add(REJECTED, (("code", code),), now_ms=call.now_ms)
     level = logging.DEBUG if declared.inline and answer.status < 400 else logging.INFO
     if log.isEnabledFor(level):
         fields = {
             "request_id": call.request_id,
             "endpoint": declared.name,
             "status": answer.status,
+            **({"code": code} if code else {}),
             "ms": round(seconds * 1000, 2),
             "caller": call.principal.name,
             "address": call.address,

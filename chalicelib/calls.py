@@ -13,10 +13,13 @@ from chalicelib.access import ANONYMOUS, Presented, Principal, presented
 from chalicelib.errors import Forbidden, InvalidInput, WrongType
 from chalicelib.model import AuditEntry, Device
 from chalicelib.ports import AuditLog
+from chalicelib.strict_json import shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LIMITS = ("le", "max_length", "ge", "min_length")
+"""Where pydantic says which limit was passed."""
 MAX_JSON_DEPTH = 8
 
 
@@ -119,8 +122,8 @@ def read_query(model: type[Model], values: Mapping[str, list[str]] | None) -> Mo
     single: dict[str, str] = {}
     for name, given in (values or {}).items():
         if len(given) > 1:
-            message = f"{name[:100]} is given more than once"
-            raise InvalidInput(message, field=name[:100])
+            message = f"{shown(name)} is given more than once"
+            raise InvalidInput(message, field=shown(name))
         single[name] = given[0]
     return checked(model, single)
 
@@ -130,8 +133,10 @@ def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"])[:100] or "body"
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = shown(".".join(str(part) for part in first["loc"])) or "body"
         text = first["msg"].removeprefix("Value error, ")
         message = f"{name}: {text}"
-        raise InvalidInput(message, field=name) from None
+        limits = (first.get("ctx", {}).get(word) for word in _LIMITS)
+        limit = next((str(found) for found in limits if found is not None), None)
+        raise InvalidInput(message, field=name, limit=limit) from None

@@ -18,13 +18,13 @@ from chalicelib.ports import Limit
 class Body(BaseModel):
     """Base of request models. Administrators' typos are refused; device-facing models ignore unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class DeviceBody(BaseModel):
     """Base of request models that devices send: unknown keys are ignored, old firmware sends many."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class Query(BaseModel):
@@ -68,6 +68,7 @@ class Endpoint:
         payload_schema: JSON Schema of a body that the handler parses itself, with its content types.
         errors: Statuses beyond those that follow from the rest of the declaration.
         conditional: The answer carries an ETag, and If-None-Match is honoured.
+        bulk: The body may be as large as a batch of readings.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Endpoint:
     payload_schema: dict[str, Any] | None = None
     errors: tuple[int, ...] = ()
     conditional: bool = False
+    bulk: bool = False
 
     @property
     def body_model(self) -> type[BaseModel] | None:

@@ -1,14 +1,12 @@
 """Use cases around device records: register, change, rotate keys, leave. Ports come in as keyword arguments."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chalicelib import keys
-from chalicelib.errors import Conflict, InvalidInput, NotFound, Unavailable
+from chalicelib.errors import Conflict, NotFound, Unavailable
 from chalicelib.model import (
     ONLINE_FOR_S,
-    ConfigEntry,
     Credential,
     CredentialKind,
     Device,
@@ -19,7 +17,6 @@ from chalicelib.model import (
 from chalicelib.ports import CredentialRepository, DeviceRepository, Presence, ReadingStore
 
 MAX_LIVE_KEYS = 2
-MAX_CONFIG_ENTRIES = 256
 DAY_S = 86_400
 UPDATE_TRIES = 5
 
@@ -144,75 +141,6 @@ def change(device: DeviceRef, edit: Callable[[Device], Device], *, devices: Devi
                 raise
     message = "The device keeps changing; try again"
     raise Conflict(message, code="stale_version")
-
-
-def with_configuration(device: Device, entries: Mapping[str, ConfigEntry]) -> Device:
-    """The device with *entries* set; others stay.
-
-    Raises:
-        InvalidInput: More than `MAX_CONFIG_ENTRIES` in all.
-    """
-    merged = {**device.configuration, **entries}
-    if len(merged) > MAX_CONFIG_ENTRIES:
-        message = f"A device has at most {MAX_CONFIG_ENTRIES} configuration values"
-        raise InvalidInput(message, field="configuration", limit=str(MAX_CONFIG_ENTRIES))
-    return replace(device, configuration=merged)
-
-
-def typed_entry(value: Any, data_type: str, *, now_ms: int, field: str) -> ConfigEntry:
-    """A configuration value checked against its declared type; text forms of numbers and booleans are understood.
-
-    Raises:
-        InvalidInput: The value is not of that type.
-    """
-    try:
-        return ConfigEntry(_CONVERSIONS[data_type](value), data_type, now_ms)
-    except (ValueError, TypeError, OverflowError):
-        message = f"{field} is not a valid {data_type}"
-        raise InvalidInput(message, field=field) from None
-
-
-def inferred_entry(value: Any, *, now_ms: int) -> ConfigEntry:
-    """A configuration value with the type that its JSON form has."""
-    kinds: dict[type, str] = {bool: "boolean", int: "integer", float: "float", str: "string"}
-    return ConfigEntry(value, kinds.get(type(value), "json"), now_ms)
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError
-    return int(value)
-
-
-def _float(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, bool) or number != number or number in (float("inf"), float("-inf")):
-        raise ValueError
-    return number
-
-
-def _boolean(value: Any) -> bool:
-    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if isinstance(value, bool):
-        return value
-    if str(value).lower() not in words:
-        raise ValueError
-    return words[str(value).lower()]
-
-
-def _string(value: Any) -> str:
-    if isinstance(value, dict | list):
-        raise TypeError
-    return value if isinstance(value, str) else str(value)
-
-
-_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
-    "string": _string,
-    "integer": _integer,
-    "float": _float,
-    "boolean": _boolean,
-    "json": lambda value: value,
-}
 
 
 def remove(

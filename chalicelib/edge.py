@@ -10,8 +10,15 @@ from chalicelib.calls import request_id
 from chalicelib.errors import AppError, NotFound, WrongMethod
 from chalicelib.wiring import services
 
-EXPOSED = "ETag, Idempotent-Replay, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id"
-ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer, X-API-Key, X-Request-Id"
+EXPOSED = (
+    "ETag, Idempotent-Replay, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, "
+    "X-Request-Id"
+)
+ALLOWED = (
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer, X-API-Key, X-Enrollment-Token, X-Request-Id"
+)
+PREFLIGHT_S = 600
+"""How long a browser may remember what it was allowed."""
 
 
 class App(Chalice):
@@ -85,5 +92,6 @@ def _finished(event: Mapping[str, Any], response: dict[str, Any]) -> dict[str, A
             headers["Access-Control-Allow-Origin"] = asked["origin"]
             headers["Access-Control-Allow-Headers"] = ALLOWED
             headers["Access-Control-Expose-Headers"] = EXPOSED
+            headers["Access-Control-Max-Age"] = str(PREFLIGHT_S)
     response["headers"] = headers
     return response

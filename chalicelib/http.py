@@ -14,14 +14,12 @@ from chalice.app import Blueprint, Request
 from chalice.app import Response as ChaliceResponse
 from pydantic import BaseModel
 
-from chalicelib import access, answers, tickets
-from chalicelib.access import Access, Who
+from chalicelib import access, admission, answers, tickets
+from chalicelib.access import Access
 from chalicelib.calls import Call, network_of, read_body, read_query, request_id
-from chalicelib.declare import Endpoint, Text, endpoint, limit_key
-from chalicelib.errors import AppError, Forbidden, InvalidInput, NotFound, TooLarge, TooMany, Unauthorized, Unavailable
-from chalicelib.model import AuditEntry
-from chalicelib.ports import Limit
-from chalicelib.wiring import Services, services
+from chalicelib.declare import Endpoint, Text, endpoint
+from chalicelib.errors import AppError, InvalidInput, NotFound
+from chalicelib.wiring import services
 
 log = logging.getLogger("iotflow.http")
 
@@ -97,102 +95,47 @@ def endpoint_of(view: Callable[..., Any]) -> Endpoint:
 def respond(declared: Endpoint, request: Request, path_values: Mapping[str, str]) -> ChaliceResponse:
     """Answer one request: admit, authenticate, limit, parse, run, translate errors, count and log."""
     started = time.perf_counter()
-    event = request.to_original_event()
-    context = event["requestContext"]
-    headers = {name.lower(): value for name, value in (event["headers"] or {}).items()}
-    call = Call(
-        now_ms=clock_ms(),
-        request_id=request_id(headers, context.get("requestId", "")),
-        headers=headers,
-        address=network_of((context.get("identity") or {}).get("sourceIp") or ""),
-    )
-    current = services()
+    call = _call(request)
+    code = ""
     try:
-        answer = _answer(declared, call, request, path_values, current)
+        answer = _answer(declared, call, request, path_values)
     except AppError as error:
-        _audit_refusal(declared, call, error, current)
+        code = error.code
+        admission.audit_refusal(declared, call, error)
         answer = answers.of_error(error, call.request_id)
     except Exception:
         log.exception("%s met a bug, request %s", declared.name, call.request_id)
         answer = answers.of_bug(call.request_id)
     seconds = time.perf_counter() - started
-    answers.record(declared, call, answer, seconds, current.counters)
+    answers.record(declared, call, answer, seconds, services().counters, code=code)
     return ChaliceResponse(answer.body, {**call.answer_headers, **answer.headers}, answer.status)
 
 
-def _answer(
-    declared: Endpoint, call: Call, request: Request, path_values: Mapping[str, str], current: Services
-) -> answers.Answer:
-    settings = current.settings
-    _take(current, f"address:{call.address}", _per_minute(settings.address_rate_per_minute), call)
+def _call(request: Request) -> Call:
+    event = request.to_original_event()
+    context = event["requestContext"]
+    headers = {name.lower(): value for name, value in (event["headers"] or {}).items()}
     raw = request.raw_body or b""
-    call.payload = raw.encode() if isinstance(raw, str) else raw
-    require(call, declared.access)
-    _limit(declared, call, current)
-    if len(call.payload) > settings.max_body_bytes and declared.payload_schema is None:
-        message = f"The body has {len(call.payload)} bytes, the limit is {settings.max_body_bytes}"
-        raise TooLarge(message, field="body", limit=f"{settings.max_body_bytes} bytes")
-    arguments = _arguments(declared, call, request, path_values, settings.max_body_bytes)
-    answer = _run(declared, call, arguments, current)
+    return Call(
+        now_ms=clock_ms(),
+        request_id=request_id(headers, context.get("requestId", "")),
+        headers=headers,
+        address=network_of((context.get("identity") or {}).get("sourceIp") or ""),
+        payload=raw.encode() if isinstance(raw, str) else raw,
+    )
+
+
+def _answer(declared: Endpoint, call: Call, request: Request, path_values: Mapping[str, str]) -> answers.Answer:
+    admission.limit_address(call)
+    admission.require(call, declared.access)
+    admission.limit_caller(declared, call)
+    answer = _run(declared, call, _arguments(declared, call, request, path_values))
     return answers.conditional(answer, call) if declared.conditional else answer
 
 
-def require(call: Call, policy: Access) -> None:
-    """Identify the caller under *policy* and refuse him if it is not met.
-
-    Raises:
-        Unauthorized: No credential, or one that is not valid.
-        Forbidden: Known, but not for this.
-        TooMany: Too many refused credentials from this address.
-    """
-    current = services()
-    offered = call.presented
-    try:
-        if access.is_open(policy, offered, current.openness):
-            return
-        call.principal = access.authenticate(
-            offered.key,
-            credentials=current.credentials,
-            devices=current.devices,
-            pepper=current.pepper,
-            now_ms=call.now_ms,
-        )
-    except Unauthorized:
-        _take(current, f"auth:{call.address}", _per_minute(current.settings.failed_auth_per_minute), call)
-        raise
-    access.permit(call.principal, policy)
-
-
-def _limit(declared: Endpoint, call: Call, current: Services) -> None:
-    rate = declared.limit
-    if rate is None:
-        return
-    device = call.principal.device
-    limit = rate.pick(current.settings)
-    remaining = _take(current, limit_key(rate, device.ref if device else None, call.address), limit, call)
-    call.answer_headers["RateLimit-Limit"] = str(limit.burst)
-    call.answer_headers["RateLimit-Remaining"] = str(remaining)
-
-
-def _per_minute(calls: int) -> Limit:
-    return Limit(max(1, calls), calls / 60)
-
-
-def _take(current: Services, key: str, limit: Limit, call: Call) -> int:
-    decision = current.limiter.take(key, limit, now_ms=call.now_ms)
-    if not decision.allowed:
-        call.answer_headers["RateLimit-Limit"] = str(limit.burst)
-        call.answer_headers["RateLimit-Remaining"] = "0"
-        call.answer_headers["RateLimit-Reset"] = str(int(decision.reset_s) + 1)
-        message = "Too many requests; slow down"
-        window_s = max(1, round(limit.burst / limit.per_s))
-        raise TooMany(message, retry_after_s=int(decision.retry_after_s) + 1, limit=str(limit.burst), window_s=window_s)
-    return decision.remaining
-
-
-def _arguments(
-    declared: Endpoint, call: Call, request: Request, path_values: Mapping[str, str], max_bytes: int
-) -> dict[str, Any]:
+def _arguments(declared: Endpoint, call: Call, request: Request, path_values: Mapping[str, str]) -> dict[str, Any]:
+    settings = services().settings
+    max_bytes = settings.max_batch_bytes if declared.bulk else settings.max_body_bytes
     arguments: dict[str, Any] = {}
     for name, kind in declared.parameters.items():
         if name == "body":
@@ -214,7 +157,7 @@ def _path_value(name: str, kind: type, text: str) -> Any:
     return int(text)
 
 
-def _run(declared: Endpoint, call: Call, arguments: dict[str, Any], current: Services) -> answers.Answer:
+def _run(declared: Endpoint, call: Call, arguments: dict[str, Any]) -> answers.Answer:
     key = call.headers.get("idempotency-key")
     if key is None or declared.idempotent is None:
         result = declared.handler(call, **arguments)
@@ -222,7 +165,7 @@ def _run(declared: Endpoint, call: Call, arguments: dict[str, Any], current: Ser
     if not 1 <= len(key) <= 64:
         message = "Idempotency-Key must have 1 to 64 characters"
         raise InvalidInput(message, field="Idempotency-Key", limit="64 characters")
-    who = call.principal
+    current, who = services(), call.principal
     caller = f"{who.tenant}/{who.name}" if who is not access.ANONYMOUS else f"{who.tenant}/{call.address}"
     fingerprint = hashlib.sha256(declared.name.encode() + b"\0" + call.payload).hexdigest()
     now_ms = current.stamps.take(who.device.ref, call.now_ms) if who.device else call.now_ms
@@ -242,19 +185,3 @@ def _serialised(status: int, result: Any) -> answers.Answer:
     if isinstance(result, Text):
         return answers.Answer(status, result.text, {"Content-Type": result.content_type})
     return answers.Answer(status, json.dumps(result, ensure_ascii=False), answers.JSON)
-
-
-def _audit_refusal(declared: Endpoint, call: Call, error: AppError, current: Services) -> None:
-    """Keep who tried what they may not: refused identities and rights, not every anonymous call without a key."""
-    known = call.principal is not access.ANONYMOUS
-    if not isinstance(error, Forbidden | Unauthorized) or (declared.access.who is Who.READER and not known):
-        return
-    if not known and not call.presented.key:
-        return
-    entry = AuditEntry(
-        call.principal.tenant, call.now_ms, call.principal.name, declared.name, "", error.code, call.address
-    )
-    try:
-        current.audit.append(entry)
-    except Unavailable:
-        log.warning("The audit log does not answer; a refusal of %s is not recorded", declared.name)

@@ -13,6 +13,9 @@ from chalicelib.ports import Counters, DeviceRepository, DeviceStats, Labels, Pr
 BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5)
 """Upper bounds of the latency histogram, in seconds."""
 
+REJECTED = "iotflow_rejected_requests_total"
+"""Counts refused requests that carried telemetry, by the error's code."""
+
 
 class Check(NamedTuple):
     """One backend: whether it answered, in how many ms, and what it said otherwise."""
@@ -90,6 +93,7 @@ def system() -> dict[str, Any]:
 
 HELP = {
     "iotflow_requests_total": "Requests by endpoint and status.",
+    REJECTED: "Refused requests with telemetry, by reason.",
     "iotflow_readings_total": "Readings since the beginning, by what became of them.",
     "iotflow_readings": "Readings now, by where they are.",
     "iotflow_queue_oldest_age_seconds": "Age of the oldest message that is not stored yet.",
@@ -101,13 +105,13 @@ HELP = {
 
 def exposition(counters: Counters, state: QueueState, counted: Fleet) -> str:
     """All metrics in Prometheus' text format 0.0.4."""
-    ledger = state.ledger
+    ledger, totals = state.ledger, counters.totals()
     lines: list[str] = []
-    requests = {
-        labels: value for (name, labels), value in counters.totals().items() if name == "iotflow_requests_total"
-    }
-    _family(lines, "iotflow_requests_total", "counter", requests)
-    _histogram(lines, counters)
+    for counter in ("iotflow_requests_total", REJECTED):
+        _family(
+            lines, counter, "counter", {labels: value for (name, labels), value in totals.items() if name == counter}
+        )
+    _histogram(lines, totals)
     done = {"accepted": ledger.accepted, "stored": ledger.stored, "discarded": ledger.discarded}
     _family(lines, "iotflow_readings_total", "counter", {(("fate", key),): value for key, value in done.items()})
     waiting = {"queued": ledger.queued, "in_flight": ledger.in_flight, "dead_lettered": ledger.dead_lettered}
@@ -137,9 +141,8 @@ def _braced(labels: Labels) -> str:
     return "{" + ",".join(f'{key}="{value}"' for key, value in escaped) + "}"
 
 
-def _histogram(lines: list[str], counters: Counters) -> None:
+def _histogram(lines: list[str], totals: Mapping[tuple[str, Labels], float]) -> None:
     name = "iotflow_request_seconds"
-    totals = counters.totals()
     sums = {labels: value for (key, labels), value in totals.items() if key == f"{name}_sum"}
     lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} histogram"]
     for labels, seconds in sorted(sums.items()):

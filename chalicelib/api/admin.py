@@ -73,7 +73,9 @@ class AuditOut(Answer):
 class TokenRequest(Body):
     """A token to be made."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 _.:@-]+$")]
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 _.:@-]+$")
+    ]
     scopes: list[Scope] = Field(min_length=1, max_length=6)
     expires_at: str | None = Field(None, description="ISO 8601 or epoch; nothing for a token that does not expire")
 

@@ -1,24 +1,16 @@
 """What devices and administrators send and read of device records."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue
 
 from chalicelib import times
+from chalicelib.api.texts import ConfigKey, Label, Name, Prose, Tag, Version
 from chalicelib.declare import Answer, Body, DeviceBody
 from chalicelib.model import ConfigEntry, Credential, Device, Sighting
 
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
-Name = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"),
-]
-Label = Annotated[str, StringConstraints(max_length=200, pattern=PLAIN)]
-Prose = Annotated[str, StringConstraints(max_length=1000)]
-Version = Annotated[str, StringConstraints(max_length=100, pattern=PLAIN)]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
-Configuration = dict[Annotated[str, StringConstraints(min_length=1, max_length=100)], JsonValue]
+Configuration = dict[ConfigKey, JsonValue]
 Status = Literal["active", "inactive", "maintenance", "error"]
 
 
@@ -68,7 +60,7 @@ class StatusChange(Body):
 class ConfigItem(DeviceBody):
     """One configuration value with its declared type."""
 
-    config_key: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    config_key: ConfigKey
     config_value: JsonValue
     data_type: Literal["string", "integer", "float", "boolean", "json"] = "string"
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from chalicelib import access, devices, times
+from chalicelib import access, configuration, devices, times
 from chalicelib.api import device_shapes as shapes
 from chalicelib.api.rates import DEVICE_WRITES, REGISTRATIONS
 from chalicelib.calls import Call
@@ -80,17 +80,17 @@ def read_own_configuration(call: Call) -> shapes.ConfigurationOut:
 @resource.post("/config", access=access.DEVICE, limit=DEVICE_WRITES, uses=["devices:write"])
 def set_own_configuration(call: Call, body: shapes.ConfigItem) -> shapes.ConfigItemOut:
     """Set one configuration value, checked against its declared type."""
-    entry = devices.typed_entry(body.config_value, body.data_type, now_ms=call.now_ms, field="config_value")
+    entry = configuration.typed_entry(body.config_value, body.data_type, now_ms=call.now_ms, field="config_value")
     devices.change(
         call.device.ref,
-        lambda device: devices.with_configuration(device, {body.config_key: entry}),
+        lambda device: configuration.with_configuration(device, {body.config_key: entry}),
         devices=services().devices,
         now_ms=call.now_ms,
     )
     return shapes.ConfigItemOut(
         message="Configuration updated",
         config_key=body.config_key,
-        config_value=str(body.config_value),
+        config_value=configuration.entry_text(entry),
         data_type=body.data_type,
     )
 
@@ -129,7 +129,7 @@ def unregister_device(call: Call) -> shapes.RemovedOut:
 def draft_from(body: shapes.Registration, *, now_ms: int) -> DeviceDraft:
     """The device that a registration asks for."""
     fields: dict[str, Any] = body.model_dump(exclude={"configuration", "tags"})
-    entries = {key: devices.inferred_entry(value, now_ms=now_ms) for key, value in body.configuration.items()}
+    entries = {key: configuration.inferred_entry(value, now_ms=now_ms) for key, value in body.configuration.items()}
     return DeviceDraft(tenant=DEFAULT_TENANT, configuration=entries, tags=tuple(dict.fromkeys(body.tags)), **fields)
 
 
@@ -140,13 +140,15 @@ def apply_change(device: Device, body: shapes.OwnChange | shapes.AnyChange, *, n
         given["status"] = DeviceStatus(given["status"])
     if "tags" in given:
         given["tags"] = tuple(dict.fromkeys(given["tags"]))
-    entries = {key: devices.inferred_entry(value, now_ms=now_ms) for key, value in (body.configuration or {}).items()}
-    if not given and not entries:
+    entries = {
+        key: configuration.inferred_entry(value, now_ms=now_ms) for key, value in (body.configuration or {}).items()
+    }
+    if not body.model_fields_set:
         message = f"Nothing to change: give at least one of {', '.join(type(body).model_fields)}"
         raise InvalidInput(message, field="body")
     return devices.change(
         device.ref,
-        lambda current: devices.with_configuration(replace(current, **given), entries),
+        lambda current: configuration.with_configuration(replace(current, **given), entries),
         devices=services().devices,
         now_ms=now_ms,
     )

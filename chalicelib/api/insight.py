@@ -111,7 +111,7 @@ class AnalyticsOut(Answer):
     by_measurement: dict[str, StatisticsOut]
     busiest_devices: list[BusyDevice]
     silent_devices: list[SilentDevice]
-    rejected_by_status: dict[str, int]
+    rejected_by_reason: dict[str, int]
 
 
 @resource.get("/stats", access=READ, uses=USES)
@@ -171,7 +171,7 @@ def _analytics_out(found: analytics.Analysis, start_ms: int, end_ms: int) -> Ana
         },
         busiest_devices=[BusyDevice(**_named(device), readings=count) for device, count in found.busiest],
         silent_devices=[SilentDevice(**_named(device)) for device in found.silent],
-        rejected_by_status=found.refused,
+        rejected_by_reason=found.refused,
     )
 
 

@@ -5,11 +5,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from chalicelib import access, openapi, status, times
+from chalicelib.admission import require
 from chalicelib.api import endpoints, telemetry_shapes
 from chalicelib.calls import Call
 from chalicelib.declare import Answer, Query, Text
 from chalicelib.errors import Unavailable
-from chalicelib.http import Resource, require
+from chalicelib.http import Resource
 from chalicelib.version import VERSION
 from chalicelib.wiring import Services, services
 

@@ -34,6 +34,10 @@ SLOW_INLINE_MS = 20.0
 """A handler that holds the event loop longer than this is reported: everybody waits for it."""
 
 
+_BLOCKING = frozenset({"idempotency-key", "prefer"})
+"""Headers that make a handler wait: for the record of its first answer, for storage. Names are lower-case here."""
+
+
 class _Gone(Exception):
     """The client closed the connection before its request was complete."""
 

@@ -12,6 +12,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from chalicelib.answers import SECURITY
+
 log = logging.getLogger(__name__)
 
 
@@ -154,8 +156,9 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         """Answer without the app, and close."""
         content: dict[str, Any] = {"error": status.phrase, "message": message, "code": code}
-        content["request_id"] = str(uuid.uuid4())
-        headers = ["content-type: application/json", "connection: close"]
+        content["request_id"] = request_id = str(uuid.uuid4())
+        headers = ["content-type: application/json", "connection: close", f"x-request-id: {request_id}"]
+        headers += [f"{name.lower()}: {value}" for name, value in SECURITY.items()]
         if limit is not None:
             content["limit"] = limit
         if retry_after_s is not None:
