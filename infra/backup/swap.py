@@ -1,8 +1,8 @@
 """Put verified files in the place of those that are there, all or none.
 
 What was there is moved into a folder ``replaced-TIME`` in the data directory, and stays there for the operator. While
-files are being moved it also holds `UNFINISHED`: a machine that stops in between leaves old and new files mixed, and
-this is how `up`, `doctor` and the next restore know.
+files are being moved it also holds a mark: a machine that stops in between leaves old and new files mixed, and this is
+how `up`, `doctor` and the next restore know.
 """
 
 import shutil
@@ -12,11 +12,9 @@ from pathlib import Path
 
 from chalicelib.settings import Settings
 from infra.backup.manifest import PEPPER
+from infra.backup.marker import ASIDE, UNFINISHED, unfinished
 from infra.backup.reading import Staged
 from infra.databases import databases
-
-UNFINISHED = "unfinished"
-_ASIDE = "replaced-"
 
 
 def put_in_place(staged: list[Staged], settings: Settings, *, stamp: str) -> Path | None:
@@ -33,7 +31,7 @@ def put_in_place(staged: list[Staged], settings: Settings, *, stamp: str) -> Pat
     Raises:
         OSError: Everything is as it was.
     """
-    aside = settings.data / f"{_ASIDE}{stamp}"
+    aside = settings.data / f"{ASIDE}{stamp}"
     aside.mkdir(mode=0o700)
     marker = aside / UNFINISHED
     marker.touch()
@@ -53,11 +51,6 @@ def put_in_place(staged: list[Staged], settings: Settings, *, stamp: str) -> Pat
         return aside
     aside.rmdir()
     return None
-
-
-def unfinished(data: Path) -> list[Path]:
-    """The marks of restores that were interrupted; none in a healthy installation."""
-    return sorted(data.glob(f"{_ASIDE}*/{UNFINISHED}"))
 
 
 def _existing(settings: Settings) -> Iterator[tuple[str, Path]]:

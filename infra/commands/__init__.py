@@ -30,6 +30,7 @@ VERBS = (
     Verb("down", "infra.commands.down", "stop what up -d started"),
     Verb("status", "infra.commands.status", "show every process: state, pid, restarts, uptime"),
     Verb("logs", "infra.commands.logs", "show what the processes wrote; -f follows"),
+    Verb("doctor", "infra.commands.doctor", "look for what is missing or misconfigured, and say what mends it"),
     Verb("create-admin", "infra.commands.credentials", "make an administrator's token and show it once"),
     Verb("create-device", "infra.commands.credentials", "register a device; show its id, and its key once"),
     Verb("tokens", "infra.commands.tokens", "list, create or revoke tokens of people and programs"),

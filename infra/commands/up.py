@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from infra import first_start, terminal
+from infra.backup.marker import unfinished
 from infra.environment import add_data_options, data_folder, gather
 from infra.failure import Exit, Failure
 from infra.supervisor import background
@@ -37,6 +38,7 @@ def up(options: argparse.Namespace) -> int:
     host, port = _checked(variables)
     folder = RunFolder(data_folder(variables))
     folder.claim()
+    _refuse_mixed(folder)
     listener = listen(host, port)
     variables |= {"HOST": host, "PORT": str(listener.getsockname()[1]), "IOTFLOW_DATA": str(folder.data)}
     if not options.detach and sys.stdout.isatty():
@@ -101,6 +103,14 @@ def _checked(variables: dict[str, str]) -> tuple[str, int]:
             message = f"IOTFLOW_{name.upper()}=memory works in a single process only (chalice local); take sqlite"
             raise Failure(message, Exit.BAD_OPTION)
     return chosen.host, chosen.port
+
+
+def _refuse_mixed(folder: RunFolder) -> None:
+    """Do not start on what an interrupted restore left: empty databases would be made for those not yet in place."""
+    marks = unfinished(folder.data)
+    if marks:
+        message = f"a restore into {folder.data} was interrupted: restore again; {marks[0].parent} has what was there"
+        raise Failure(message, Exit.DATA_FOLDER)
 
 
 def _token(variables: dict[str, str]) -> str | None:
