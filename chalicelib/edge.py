@@ -31,11 +31,11 @@ class App(Chalice):
         """Answer one proxy event."""
         methods = self.routes.get(event["requestContext"]["resourcePath"], {})
         method = event["requestContext"]["httpMethod"]
-        allow = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"}))
         if method in methods:
-            response: dict[str, Any] = super().__call__(event, context)
-        elif method == "HEAD" and "GET" in methods:
-            response = super().__call__(_as_get(event), context) | {"body": ""}
+            return _finished(event, super().__call__(event, context))
+        allow = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"}))
+        if method == "HEAD" and "GET" in methods:
+            response: dict[str, Any] = super().__call__(_as_get(event), context) | {"body": ""}
         elif method == "OPTIONS":
             response = _response(answers.Answer(204, "", {"Allow": allow, "Access-Control-Allow-Methods": allow}))
         else:

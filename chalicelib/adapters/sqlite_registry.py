@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from chalicelib.adapters.sqlite import Database
+from chalicelib.adapters.sqlite import Database, translated
 
 CAPACITY = 100_000
 """Rows that one process keeps; a device and its credential take about 2 kB."""
@@ -99,7 +99,8 @@ class CachedRows(Generic[Key, Row]):
         asked for the version: a row that another thread read too early lands in a dictionary that nobody uses.
         """
         rows = self._rows
-        with self._database.reading() as connection:
+        connection = self._database.connection()
+        with translated(self._database.path):
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             seen = self._seen
             if seen.version != version or seen.connection is not connection:
