@@ -21,7 +21,8 @@ class Analysis(NamedTuple):
         by_type: Readings by device type.
         measurements: Statistics by measurement.
         busiest: Devices with most readings, and how many.
-        silent: Devices without a reading in the window.
+        silent: Devices without a reading in the window, the first of them.
+        silent_count: How many they are in all.
         refused: Refused requests with telemetry by the error's code, since the hour of the start.
     """
 
@@ -31,6 +32,7 @@ class Analysis(NamedTuple):
     measurements: dict[str, MeasurementStats]
     busiest: list[tuple[Device, int]]
     silent: list[Device]
+    silent_count: int
     refused: dict[str, int]
 
 
@@ -55,13 +57,15 @@ def analyse(
     for ref, count in survey.readings.items():
         by_type[fleet[ref].device_type] += count
     ranked = sorted(survey.readings.items(), key=_by_count, reverse=True)
+    silent = [device for ref, device in fleet.items() if not survey.readings.get(ref)]
     return Analysis(
         surveyed=len(fleet),
         readings=sum(survey.readings.values()),
         by_type=dict(by_type.most_common()),
         measurements=dict(survey.measurements),
         busiest=[(fleet[ref], count) for ref, count in ranked[:top] if count],
-        silent=[device for ref, device in fleet.items() if not survey.readings.get(ref)][:top],
+        silent=silent[:top],
+        silent_count=len(silent),
         refused=_refused(counters, start_ms),
     )
 

@@ -162,8 +162,8 @@ def _run(declared: Endpoint, call: Call, arguments: dict[str, Any]) -> answers.A
     if key is None or declared.idempotent is None:
         result = declared.handler(call, **arguments)
         return _serialised(call.status or declared.status, result)
-    if not 1 <= len(key) <= 64:
-        message = "Idempotency-Key must have 1 to 64 characters"
+    if not (1 <= len(key) <= 64 and key.isascii() and key.isprintable()):
+        message = "Idempotency-Key must have 1 to 64 printable ASCII characters"
         raise InvalidInput(message, field="Idempotency-Key", limit="64 characters")
     current, who = services(), call.principal
     caller = f"{who.tenant}/{who.name}" if who is not access.ANONYMOUS else f"{who.tenant}/{call.address}"

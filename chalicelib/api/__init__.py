@@ -11,9 +11,12 @@ MODULES = (
     "chalicelib.api.system",
     "chalicelib.api.devices",
     "chalicelib.api.telemetry",
+    "chalicelib.api.history",
     "chalicelib.api.admin_devices",
+    "chalicelib.api.bulk",
     "chalicelib.api.insight",
     "chalicelib.api.admin",
+    "chalicelib.api.tokens",
 )
 """Every resource, in the order of the documentation."""
 

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from chalicelib import access, devices
 from chalicelib.api import device_shapes as shapes
-from chalicelib.api.devices import apply_change, draft_from, stored_count
-from chalicelib.calls import Call, checked
-from chalicelib.declare import Answer, Body, Query
-from chalicelib.errors import AppError, NotFound
+from chalicelib.api.devices import apply_change, stored_count
+from chalicelib.calls import Call
+from chalicelib.declare import Answer, Query
+from chalicelib.errors import NotFound
 from chalicelib.http import Resource
 from chalicelib.model import ONLINE_FOR_S, Device, DeviceStatus, Scope
 from chalicelib.ports import DeviceFilter
@@ -83,30 +83,6 @@ class RevokedOut(Answer):
     message: str
     device_id: int
     key_id: str
-
-
-class BulkRegistration(Body):
-    """Up to 1000 registrations."""
-
-    devices: list[dict[str, Any]] = Field(min_length=1, max_length=1000)
-
-
-class BulkRow(Answer):
-    """What became of one registration: a device with its key, or an error."""
-
-    row: int
-    status: int
-    device: shapes.RegisteredDevice | None = None
-    error: str | None = None
-    message: str | None = None
-
-
-class BulkOut(Answer):
-    """Results in the order of the request."""
-
-    registered: int
-    failed: int
-    results: list[BulkRow]
 
 
 @resource.get("", access=READ, uses=READS)
@@ -190,32 +166,6 @@ def revoke_device_key(call: Call, device_id: int, key_id: str) -> RevokedOut:
     services().credentials.remove(device.tenant, key_id)
     call.audit(services().audit, "revoke_device_key", f"device:{device_id}", detail=key_id)
     return RevokedOut(message="Key revoked", device_id=device_id, key_id=key_id)
-
-
-@resource.post("/bulk", access=WRITE, uses=(*WRITES, "credentials:read"))
-def register_devices(call: Call, body: BulkRegistration) -> BulkOut:
-    """Register up to 1000 devices; each row succeeds or fails by itself."""
-    results = [_register_row(call, row, given) for row, given in enumerate(body.devices)]
-    registered = sum(result.device is not None for result in results)
-    call.audit(services().audit, "register_devices", f"{registered} devices")
-    return BulkOut(registered=registered, failed=len(results) - registered, results=results)
-
-
-def _register_row(call: Call, row: int, given: dict[str, Any]) -> BulkRow:
-    now = services()
-    try:
-        draft = draft_from(checked(shapes.Registration, given), now_ms=call.now_ms)
-        made = devices.register(
-            replace(draft, tenant=call.principal.tenant),
-            devices=now.devices,
-            credentials=now.credentials,
-            pepper=now.pepper,
-            now_ms=call.now_ms,
-        )
-    except AppError as error:
-        return BulkRow(row=row, status=error.status, error=error.title, message=error.message)
-    device = shapes.RegisteredDevice(**shapes.fields_of(made.device, None), api_key=made.key)
-    return BulkRow(row=row, status=201, device=device)
 
 
 def _filter(call: Call, asked: DeviceListQuery) -> DeviceFilter:

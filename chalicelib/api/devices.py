@@ -95,7 +95,7 @@ def set_own_configuration(call: Call, body: shapes.ConfigItem) -> shapes.ConfigI
     )
 
 
-@resource.post("/keys/rotate", access=access.DEVICE, limit=DEVICE_WRITES, uses=["credentials:write"], errors=(409,))
+@resource.post("/keys/rotate", access=access.DEVICE, limit=DEVICE_WRITES, uses=["credentials:write", "audit:write"])
 def rotate_own_key(call: Call, body: shapes.Rotation) -> shapes.NewKeyOut:
     """Replace the key of this call; it goes on working for `overlap`, any other key of the device dies now."""
     overlap_s = overlap_seconds(body.overlap)
@@ -107,6 +107,7 @@ def rotate_own_key(call: Call, body: shapes.Rotation) -> shapes.NewKeyOut:
         pepper=services().pepper,
         now_ms=call.now_ms,
     )
+    call.audit(services().audit, "rotate_own_key", f"device:{call.device.id}", detail=key.id)
     return shapes.NewKeyOut(
         message="Key rotated",
         device_id=call.device.id,
@@ -116,13 +117,18 @@ def rotate_own_key(call: Call, body: shapes.Rotation) -> shapes.NewKeyOut:
     )
 
 
-@resource.delete("/unregister", access=access.DEVICE, uses=["devices:write", "presence:write", "readings:delete"])
+@resource.delete(
+    "/unregister",
+    access=access.DEVICE,
+    uses=["devices:write", "presence:write", "readings:delete", "audit:write"],
+)
 def unregister_device(call: Call) -> shapes.RemovedOut:
     """Remove the calling device: its keys die everywhere at once, its telemetry is purged."""
     now = services()
     devices.remove(
         call.device.ref, devices=now.devices, presence=now.presence, readings=now.readings, now_ms=call.now_ms
     )
+    call.audit(now.audit, "unregister_device", f"device:{call.device.id}", detail=call.device.name)
     return shapes.RemovedOut(message="Device unregistered", device_id=call.device.id)
 
 

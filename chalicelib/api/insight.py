@@ -111,6 +111,7 @@ class AnalyticsOut(Answer):
     by_measurement: dict[str, StatisticsOut]
     busiest_devices: list[BusyDevice]
     silent_devices: list[SilentDevice]
+    silent_count: int
     rejected_by_reason: dict[str, int]
 
 
@@ -171,6 +172,7 @@ def _analytics_out(found: analytics.Analysis, start_ms: int, end_ms: int) -> Ana
         },
         busiest_devices=[BusyDevice(**_named(device), readings=count) for device, count in found.busiest],
         silent_devices=[SilentDevice(**_named(device)) for device in found.silent],
+        silent_count=found.silent_count,
         rejected_by_reason=found.refused,
     )
 

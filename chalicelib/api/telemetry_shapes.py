@@ -61,6 +61,10 @@ PAYLOAD_SCHEMA: dict[str, Any] = {
 }
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class AcceptedOut(Answer):
     """Readings that are durable. `stored` is present when the caller preferred to wait for it."""
 
@@ -70,7 +74,7 @@ class AcceptedOut(Answer):
     timestamp: str
     readings: int
     stored_in_iotdb: bool = True
-    stored: bool | None = None
+    stored: bool | None = Field(None, exclude_if=_is_none)
 
 
 class OwnHistoryQuery(Query):

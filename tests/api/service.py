@@ -158,8 +158,9 @@ def now_ms() -> int:
 
 @contextmanager
 def running(data: Path, *, consume: bool = True, **variables: str) -> Iterator[Service]:
-    """A service until the block ends, with generous limits unless *variables* say otherwise."""
-    service = Service(data, {**GENEROUS, **variables})
+    """A service until the block ends, with generous limits unless *variables* say otherwise; empty: the default."""
+    chosen = {name: value for name, value in {**GENEROUS, **variables}.items() if value}
+    service = Service(data, chosen)
     service.start(consume=consume)
     try:
         yield service
