@@ -16,6 +16,7 @@ from chalicelib.model import Scope
 from chalicelib.wiring import services
 
 resource = Resource(__name__, prefix="/api/v1/admin/devices", tag="Administration")
+WRITE = access.token(Scope.DEVICES_WRITE)
 
 
 class BulkRegistration(Body):
@@ -46,7 +47,7 @@ class BulkOut(Answer):
 
 @resource.post(
     "/bulk",
-    access=access.token(Scope.DEVICES_WRITE),
+    access=WRITE,
     uses=("devices:write", "audit:write", "credentials:read"),
     bulk=True,
 )

@@ -112,7 +112,7 @@ def test_a_device_in_maintenance_still_sends(admin: Client, device: RegisteredDe
         assert device.client.post(SEND, {"data": {"t": 1}}).status == 201
 
 
-def test_a_deleted_device_is_gone_with_its_telemetry(service: Service, admin: Client, nobody: Client) -> None:
+def test_a_deleted_device_is_gone_with_its_telemetry(service: Service, admin: Client) -> None:
     device = service.device()
     service.send(device, {"data": {"t": 1}})
     answer = admin.delete(f"{ADMIN}/devices/{device.id}")

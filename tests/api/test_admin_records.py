@@ -134,9 +134,7 @@ def test_dead_letters_are_listed_replayed_and_discarded(service: Service, admin:
     assert (ledger["dead_lettered"], ledger["discarded"], ledger["balanced"]) == (0, 6, True)
 
 
-def test_the_audit_log_says_who_did_what(
-    service: Service, admin: Client, holders: dict[Scope, Client], device: RegisteredDevice
-) -> None:
+def test_the_audit_log_says_who_did_what(admin: Client, holders: dict[Scope, Client], device: RegisteredDevice) -> None:
     admin.put(f"{ADMIN}/devices/{device.id}/status", {"status": "maintenance"}, X_API_Key="")
     holders[Scope.DEVICES_READ].delete(f"{ADMIN}/devices/{device.id}")
     device.client.post("/api/v1/devices/keys/rotate")

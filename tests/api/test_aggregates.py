@@ -84,7 +84,8 @@ def test_days_begin_where_the_caller_is(nobody: Client, filled: RegisteredDevice
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("aggregation=average", "aggregation"), ("aggregation=", "aggregation"), ("aggregation=avg,,min", "aggregation"),
+        ("aggregation=average", "aggregation"), ("aggregation=", "aggregation"),
+        ("aggregation=avg,,min", "aggregation"),
         ("window=0s", "window"), ("window=1y", "window"), ("window=", "window"), ("window=367d", "window"),
         ("window=13mo", "window"), ("window=1s&start_time=-30d&fill=null", "window"), ("fill=zero", "fill"),
         ("timezone=Mars/Olympus", "timezone"), ("timezone=../../etc/passwd", "timezone"), ("timezone=", "timezone"),

@@ -112,8 +112,8 @@ def test_a_limit_has_a_cap_and_the_error_says_it(
         answer = client.get(f"{url}?limit={limit}")
         assert (answer.status, answer.json["field"]) == (400, "limit")
         assert answer.json["limit"] == ("1" if limit < 1 else str(cap))
-    for limit in ("x", "", "1.5", "0x10", "1&limit=2"):
-        answer = client.get(f"{url}?limit={limit}")
+    for text in ("x", "", "1.5", "0x10", "1&limit=2"):
+        answer = client.get(f"{url}?limit={text}")
         assert (answer.status, answer.json["field"]) == (400, "limit")
 
 
@@ -160,7 +160,8 @@ def test_pages_stay_whole_while_readings_come_in(service: Service, nobody: Clien
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        seen, cursor = [], ""
+        seen: list[int] = []
+        cursor = ""
         while cursor is not None:
             path = f"/api/v1/telemetry/{device.id}?start_time={AT}&limit=7"
             answer = nobody.get(f"{path}{cursor and '&cursor=' + cursor}")

@@ -86,8 +86,10 @@ def test_the_defaults_let_a_fleet_through(tmp_path_factory: pytest.TempPathFacto
     """40 registrations at once from one address, and 10 messages a second of one device for a minute's burst."""
     defaults = dict.fromkeys(LOW, "")
     with running(tmp_path_factory.mktemp("defaults"), consume=False, **defaults) as usual:
-        for number in range(40):
-            answer = usual.nobody.post("/api/v1/devices/register", {"name": f"d{number}", "device_type": "t"})
-            assert answer.status == 201
-        device = usual.nobody.with_key(answer.json["device"]["api_key"])
+        fleet = [
+            usual.nobody.post("/api/v1/devices/register", {"name": f"d{number}", "device_type": "t"})
+            for number in range(40)
+        ]
+        assert {answer.status for answer in fleet} == {201}
+        device = usual.nobody.with_key(fleet[0].json["device"]["api_key"])
         assert {device.post(SEND, BODY).status for _ in range(150)} == {201}

@@ -34,8 +34,10 @@ SHAPES: list[tuple[Any, dict[str, Any]]] = [
         {"t": 23.5, "n": 7, "ok": True, "text": "é\n\t🌡", "meta_room": "a"},
     ),
     ({"data": {"empty": "", "zero": 0, "no": False, "nothing": None}}, {"empty": "", "zero": 0, "no": False}),
-    ({"data": {"high": 2**63 - 1, "low": -(2**63), "real": 1e300}}, {"high": 2**63 - 1, "low": -(2**63), "real": 1e300}),
-    ({"data": {"a": {"x": 1, "y": {"z": 2}}, "list": [1, "b", None]}}, {"a.x": 1, "a.y.z": 2, "list.0": 1, "list.1": "b"}),
+    ({"data": {"high": 2**63 - 1, "low": -(2**63), "real": 1e300}},
+     {"high": 2**63 - 1, "low": -(2**63), "real": 1e300}),
+    ({"data": {"a": {"x": 1, "y": {"z": 2}}, "list": [1, "b", None]}},
+     {"a.x": 1, "a.y.z": 2, "list.0": 1, "list.1": "b"}),
     ({"temperature": 23.5, "ok": False}, {"temperature": 23.5, "ok": False}),
     ({"ts": AT, "values": {"t": 1}}, {"t": 1}),
     ([{"ts": AT, "values": {"t": 1}}, {"ts": AT + 1, "values": {"t": 2.5}}], {"t": 2.5}),
@@ -49,8 +51,8 @@ SHAPES: list[tuple[Any, dict[str, Any]]] = [
         {"data.timestamp": "2025-07-03T14:30:00.123456", "data.device_id": 5, "location": "Roof"},
     ),
     (
-        {"data": {"time": 1, "root": 2, "ROOT": 3, "a b": 4, "ä/%": 5, "1st": 6, "x.y": 7, "`'\"\\": 8, "_": 9, "🌡": 10}},
-        {"time": 1, "root": 2, "ROOT": 3, "a b": 4, "ä/%": 5, "1st": 6, "x.y": 7, "`'\"\\": 8, "_": 9, "🌡": 10},
+        {"data": {"time": 1, "root": 2, "ROOT": 3, "a b": 4, "ä/%": 5, "1st": 6, "x.y": 7, "'\"\\": 8, "_": 9, "é": 0}},
+        {"time": 1, "root": 2, "ROOT": 3, "a b": 4, "ä/%": 5, "1st": 6, "x.y": 7, "'\"\\": 8, "_": 9, "é": 0},
     ),
     ({"data": {"n" * 64: 1, "text": "x" * 4096}}, {"n" * 64: 1, "text": "x" * 4096}),
 ]  # fmt: skip
@@ -97,7 +99,7 @@ def test_an_answer_may_wait_until_the_reading_is_stored(device: RegisteredDevice
         assert "preference-applied" not in answer.headers
 
 
-def test_one_that_waits_keeps_nobody_waiting(service: Service, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_one_that_waits_keeps_nobody_waiting(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without a consumer nothing is ever stored; forty devices that wait for it must not hold up others."""
     with running(tmp_path_factory.mktemp("idle"), consume=False) as idle:
         device = idle.device()
