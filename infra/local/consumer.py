@@ -13,6 +13,7 @@ from app import app
 from chalicelib import logs
 from chalicelib.errors import Unavailable
 from chalicelib.wiring import services
+from infra.local import garbage
 from infra.local.child import Child
 from infra.local.poller import Handler, Poller
 
@@ -42,6 +43,7 @@ def main() -> int:
     poller = Poller(
         current.queue, handler, name=name, queue_name=queue_name, visibility_s=current.settings.visibility_s
     )
+    garbage.settle()
     child.ready()
     poller.run(child.draining)
     current.queue.close()

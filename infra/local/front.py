@@ -15,6 +15,7 @@ from chalicelib import edge, logs
 from chalicelib.errors import Unavailable
 from chalicelib.http import endpoint_of
 from chalicelib.wiring import services
+from infra.local import garbage
 from infra.local.child import Child
 from infra.local.gateway import Gateway
 from infra.local.server import listen, serve
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unknown=app.no_route,
         stage=settings.stage,
     )
+    garbage.settle()
     serve(gateway, listener, child)
     gateway.close()
     current.queue.close()

@@ -29,9 +29,9 @@ Handler = Callable[[dict[str, Any], LambdaContext], Any]
 BATCH_MESSAGES = 1000
 BATCH_BYTES = 1024 * 1024
 """About this much is asked for, going by the size of the messages before; it bounds memory and one store call."""
-WINDOW_S = 0.02
-"""How long messages gather when the last batch was not full: fewer, larger transactions beside a busy front."""
-IDLE_S = 0.05
+WINDOW_S = 0.05
+"""How long messages gather unless the last batch was full: fewer, larger transactions beside a busy front. With 20 ms
+the consumer took a third more of the processor for each message."""
 BACKOFF_S = (0.2, 30.0)
 
 
@@ -73,7 +73,6 @@ class Poller:
         self._jitter = jitter
         self._outages = 0
         self._limit = BATCH_MESSAGES
-        self._wait_s = WINDOW_S
 
     def run(self, draining: threading.Event) -> None:
         """Poll until *draining* is set; the batch in hand is finished."""
@@ -91,7 +90,7 @@ class Poller:
             return self._away(error)
         if messages or not self._outages:
             self._back()
-        return self._pause(len(messages), limit)
+        return 0.0 if len(messages) >= limit else WINDOW_S
 
     def _deliver(self, messages: Sequence[Message]) -> None:
         context = LambdaContext(self._name, str(uuid.uuid4()), self._visibility_s)
@@ -117,12 +116,6 @@ class Poller:
             if message.id in failed:
                 delay_s = self._backoff_s(message.receive_count)
                 self._queue.release([message.receipt], delay_s=delay_s, now_ms=self._now_ms())
-
-    def _pause(self, received: int, limit: int) -> float:
-        if received >= limit:
-            return 0.0
-        self._wait_s = WINDOW_S if received else min(self._wait_s * 1.5, IDLE_S)
-        return self._wait_s
 
     def _away(self, error: Unavailable) -> float:
         self._outages += 1

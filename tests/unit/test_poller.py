@@ -13,7 +13,7 @@ from chalicelib.adapters.memory_queue import MemoryQueue
 from chalicelib.errors import Unavailable
 from chalicelib.model import Message
 from infra.local.consumer import sqs_handler
-from infra.local.poller import BACKOFF_S, BATCH_BYTES, BATCH_MESSAGES, Poller
+from infra.local.poller import BACKOFF_S, BATCH_BYTES, BATCH_MESSAGES, WINDOW_S, Poller
 from infra.local.source_events import failed_messages
 
 NOW_MS = 1_700_000_000_000
@@ -207,10 +207,10 @@ def test_poller_asks_for_fewer_when_messages_are_large(rig: Rig) -> None:
 
 
 def test_poller_goes_on_at_once_after_a_full_batch_only(rig: Rig) -> None:
-    """Otherwise it lets messages gather; an empty queue is asked less and less often."""
+    """Otherwise it lets messages gather."""
     rig.send(*["x"] * (BATCH_MESSAGES + 1))
-    waits = [rig.poller.round() for _ in range(6)]
-    assert waits == [0.0, 0.02, 0.03, 0.045, 0.05, 0.05]
+    waits = [rig.poller.round() for _ in range(3)]
+    assert waits == [0.0, WINDOW_S, WINDOW_S]
 
 
 def test_poller_ends_when_told_after_the_batch_in_hand(rig: Rig) -> None:
