@@ -1,8 +1,10 @@
 """`bench http`: durable writes over HTTP, until stored; memory at rest; the time to import the app."""
 
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from infra.bench import load, machine
@@ -15,6 +17,7 @@ from infra.bootstrap import ROOT
 from infra.failure import Failure
 
 DEVICES = 64
+ONE_RESOURCE = "chalicelib.api.telemetry"
 BATCH_READINGS = 100
 BATCH_CONNECTIONS = 8
 BATCH_SPAN_S = 10_000_000
@@ -26,7 +29,7 @@ _IMPORT = "import time; started = time.perf_counter(); import app; print((time.p
 def run(options: Options, folder: Path) -> Report:
     """Measure everything, check the books, report."""
     report = Report("http", machine.describe(folder), options.conditions(load_generator=load.generator_name()))
-    report.figures += [import_time(options), *bare_server(options)]
+    report.figures += [*import_times(options, folder), *bare_server(options)]
     data = folder / "var"
     data.mkdir()
     with Instance(data) as instance:
@@ -42,16 +45,29 @@ def run(options: Options, folder: Path) -> Report:
     return report
 
 
-def import_time(options: Options) -> Figure:
-    """`import app` in fresh interpreters; the first run, which may compile, is not counted."""
+def import_times(options: Options, folder: Path) -> list[Figure]:
+    """`import app` in fresh interpreters: all of it, and as the Lambda of one resource does.
 
-    def once() -> float:
-        done = subprocess.run([sys.executable, "-c", _IMPORT], cwd=ROOT, capture_output=True, text=True, check=True)
-        return float(done.stdout)
+    Bytecode is kept in *folder* by a first run that is not counted, whatever the environment says about that.
+    """
+    figures = []
+    for name, what, only in (
+        ("import_app", "import app", {}),
+        ("import_one", "  with one resource, as its Lambda does", {"ENDPOINT_MODULE": ONE_RESOURCE}),
+    ):
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "bytecode"), **only}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        _import_ms(environment)
+        values = tuple(_import_ms(environment) for _ in range(options.runs * 3))
+        figures.append(Figure(name, what, "ms", values, None if only else Target(150, 80)))
+    return figures
 
-    once()
-    values = tuple(once() for _ in range(options.runs * 3))
-    return Figure("import_app", "import app", "ms", values, Target(150, 80))
+
+def _import_ms(environment: Mapping[str, str]) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
 
 
 def bare_server(options: Options) -> list[Figure]:
