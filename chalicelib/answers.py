@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from chalicelib.calls import Call
@@ -83,13 +84,8 @@ def record(
 
     *code* is the reason of a refusal; those of telemetry are counted by it.
     """
-    labels = (("endpoint", declared.name), ("status", str(answer.status)))
-    counters.add("iotflow_requests_total", labels, now_ms=call.now_ms)
-    bucket = next((str(bound) for bound in BUCKETS_S if seconds <= bound), "+Inf")
-    counters.add("iotflow_request_seconds_bucket", (("endpoint", declared.name), ("le", bucket)), now_ms=call.now_ms)
-    counters.add("iotflow_request_seconds_sum", (("endpoint", declared.name),), seconds, now_ms=call.now_ms)
-    if code and declared.payload_schema is not None:
-        counters.add(REJECTED, (("code", code),), now_ms=call.now_ms)
+    with suppress(Unavailable):  # counts are for dashboards; they fail no call
+        _count(declared, call, answer, seconds, counters, code)
     level = logging.DEBUG if declared.inline and answer.status < 400 else logging.INFO
     if log.isEnabledFor(level):
         fields = {
@@ -102,3 +98,13 @@ def record(
             "address": call.address,
         }
         log.log(level, "%s %s", declared.name, answer.status, extra={"fields": fields})
+
+
+def _count(declared: Endpoint, call: Call, answer: Answer, seconds: float, counters: Counters, code: str) -> None:
+    labels = (("endpoint", declared.name), ("status", str(answer.status)))
+    counters.add("iotflow_requests_total", labels, now_ms=call.now_ms)
+    bucket = next((str(bound) for bound in BUCKETS_S if seconds <= bound), "+Inf")
+    counters.add("iotflow_request_seconds_bucket", (("endpoint", declared.name), ("le", bucket)), now_ms=call.now_ms)
+    counters.add("iotflow_request_seconds_sum", (("endpoint", declared.name),), seconds, now_ms=call.now_ms)
+    if code and declared.payload_schema is not None:
+        counters.add(REJECTED, (("code", code),), now_ms=call.now_ms)
