@@ -99,7 +99,7 @@ class DatabaseFile(NamedTuple):
                 found = str(connection.execute(f"PRAGMA {check}(1)").fetchone()[0])
         except sqlite3.DatabaseError as error:
             found = str(error)
-        return None if found == "ok" else found
+        return None if found == "ok" else found.splitlines()[-1]  # the first line only says in which database
 
     def connect(self) -> sqlite3.Connection:
         """A connection to the file as it is, which must exist; nothing is migrated."""
@@ -116,5 +116,5 @@ def databases(settings: Settings) -> list[DatabaseFile]:
 
 
 def present(settings: Settings) -> list[DatabaseFile]:
-    """Those of `databases` whose files exist."""
+    """Those of `databases` whose files exist, in the same order."""
     return [database for database in databases(settings) if database.path.exists()]

@@ -19,7 +19,7 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -27,32 +27,32 @@ from chalicelib import times
 from chalicelib.settings import Settings
 from chalicelib.version import VERSION
 from infra.backup.manifest import FORMAT, NAME, PEPPER, FileEntry, Manifest, describe, pepper_check
-from infra.databases import DatabaseFile, present
+from infra.databases import DatabaseFile
 from infra.failure import Exit, Failure
 
 COMPRESSION = 3
 """Of 9. More takes three times as long, on the processors of the running service, for a few per cent."""
 
 
-def write(target: Path, settings: Settings, *, now_ms: int) -> Manifest:
+def write(target: Path, settings: Settings, sources: Iterable[DatabaseFile], *, now_ms: int) -> Manifest:
     """Make the archive *target*, readable by its owner only; it appears when it is complete, or not at all.
 
     Args:
         target: Replaced if it exists. Its folder needs room for uncompressed copies of the databases.
         settings: Of the installation.
+        sources: Its databases, in the order in which `databases` has them.
         now_ms: When the backup begins.
 
     Raises:
         Failure: There is nothing to back up, a database is damaged, or one is of a newer release.
         OSError: The folder cannot be written, or is full.
     """
-    sources = present(settings)
-    if not sources:
-        message = f"there is nothing to back up in {settings.data}"
-        raise Failure(message, Exit.DATA_FOLDER)
     with tempfile.TemporaryDirectory(prefix=".iotflow-backup-", dir=target.parent) as name:
         folder = Path(name)
         entries = [_copy(source, folder / source.name) for source in sources]
+        if not entries:
+            message = f"there is nothing to back up in {settings.data}"
+            raise Failure(message, Exit.DATA_FOLDER)
         pepper = _copy_pepper(settings, folder, entries)
         manifest = Manifest(
             format=FORMAT,

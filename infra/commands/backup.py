@@ -9,6 +9,7 @@ from chalicelib.settings import Settings
 from infra import terminal
 from infra.backup import reading, swap, writing
 from infra.backup.manifest import PEPPER, Manifest, pepper_check
+from infra.databases import present
 from infra.environment import add_data_options
 from infra.failure import Exit, Failure
 from infra.installation import at_rest, clock_ms, in_words, settings_of
@@ -39,7 +40,7 @@ def backup(options: argparse.Namespace) -> int:
         message = f"there is no directory {target.parent}"
         raise Failure(message, Exit.BAD_OPTION)
     with in_words():
-        manifest = writing.write(target, settings, now_ms=clock_ms())
+        manifest = writing.write(target, settings, present(settings), now_ms=clock_ms())
     size_bytes = target.stat().st_size
     if options.json:
         print(json.dumps({"file": str(target), "size_bytes": size_bytes, **manifest.model_dump()}))

@@ -5,9 +5,9 @@ import json
 from itertools import count
 
 from chalicelib import devices, tokens
-from chalicelib.api.admin import TokenRequest
 from chalicelib.api.device_shapes import Registration
 from chalicelib.api.devices import draft_from
+from chalicelib.api.tokens import TokenRequest
 from chalicelib.model import DEFAULT_TENANT, CredentialKind, Scope
 from chalicelib.wiring import Services
 from infra import terminal

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from chalicelib import keys, times, tokens
-from chalicelib.api.admin import TokenRequest
+from chalicelib.api.tokens import TokenRequest
 from chalicelib.errors import InvalidInput
 from chalicelib.model import DEFAULT_TENANT, Credential, CredentialKind, Scope
 from infra import terminal
