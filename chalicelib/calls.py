@@ -31,7 +31,7 @@ class Call:
         now_ms: Server time of the call; of its first attempt when an idempotent call is repeated.
         headers: Request headers, names in lower case.
         address: Where the call came from; an IPv6 client counts as its /64.
-        repeatable: Names the call's idempotency key and caller; empty without a key.
+        repeatable: Names the call's first attempt: caller, idempotency key, time and body; empty without a key.
         answer_headers: Go out with the answer.
         status: Of the answer, when it is not the declared one.
     """

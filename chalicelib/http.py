@@ -172,7 +172,7 @@ def _run(declared: Endpoint, call: Call, arguments: dict[str, Any]) -> answers.A
     attempt = current.idempotency.begin(caller, key, fingerprint, now_ms=now_ms)
     if attempt.answer is not None and declared.idempotent == "answer":
         return answers.Answer(declared.status, attempt.answer, {"Idempotent-Replay": "true"})
-    call.now_ms, call.repeatable = attempt.started_ms, f"{caller}/{key}"
+    call.now_ms, call.repeatable = attempt.started_ms, f"{caller}/{key}/{attempt.started_ms}/{fingerprint}"
     with tickets.wait_at_once():
         answer = _serialised(declared.status, declared.handler(call, **arguments))
     current.idempotency.finish(caller, key, answer.body if declared.idempotent == "answer" else "{}")
