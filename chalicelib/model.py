@@ -5,9 +5,9 @@ Times are integers, epoch milliseconds UTC, and end in ``_ms``. Durations end in
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DEFAULT_TENANT = "default"
 MAX_NAME_LENGTH = 100
@@ -207,6 +207,96 @@ class Ledger(NamedTuple):
     def balanced(self) -> bool:
         """Whether the invariant holds."""
         return self.accepted == self.stored + self.queued + self.in_flight + self.dead_lettered + self.discarded
+
+
+class CommandStatus(StrEnum):
+    """How far a command got. It only moves forward; `NEXT_STATUSES` says where to."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+PENDING_STATUSES = frozenset({CommandStatus.QUEUED, CommandStatus.SENT})
+"""The device is not known to have the command: it is sent, again if need be, and can be cancelled or expire."""
+RESULT_STATUSES = frozenset({CommandStatus.SUCCEEDED, CommandStatus.FAILED, CommandStatus.REJECTED})
+"""What a device says in the end; nothing comes after it."""
+_TOLD = RESULT_STATUSES | {CommandStatus.ACKNOWLEDGED}
+_GIVEN_UP = frozenset({CommandStatus.EXPIRED, CommandStatus.CANCELLED})
+NEXT_STATUSES: Mapping[CommandStatus, frozenset[CommandStatus]] = {
+    CommandStatus.QUEUED: _TOLD | _GIVEN_UP | {CommandStatus.SENT, CommandStatus.DELIVERED},
+    CommandStatus.SENT: _TOLD | _GIVEN_UP | {CommandStatus.SENT, CommandStatus.DELIVERED},
+    CommandStatus.DELIVERED: _TOLD,
+    CommandStatus.ACKNOWLEDGED: RESULT_STATUSES,
+    CommandStatus.EXPIRED: RESULT_STATUSES,
+    CommandStatus.CANCELLED: RESULT_STATUSES,
+    CommandStatus.SUCCEEDED: frozenset(),
+    CommandStatus.FAILED: frozenset(),
+    CommandStatus.REJECTED: frozenset(),
+}
+"""Where each status may go. Sending again is a step. A late result is taken: the device did what it says it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a device was told to do. Delivered at least once: the device knows a repetition by the id.
+
+    Attributes:
+        id: Unique for the device.
+        command_type: The last level of its topic, for example ``reboot``.
+        payload: Any JSON value.
+        expires_ms: From this instant on it is not sent any more; None for never.
+        group: The group it was sent to, empty for a command to one device.
+        result: What the device answered, any JSON value.
+        attempts: How often it was sent.
+    """
+
+    id: str
+    device: DeviceRef
+    command_type: str
+    payload: Any
+    status: CommandStatus = CommandStatus.QUEUED
+    created_ms: int
+    updated_ms: int
+    expires_ms: int | None = None
+    group: str = ""
+    result: Any = None
+    attempts: int = 0
+
+    def pending(self, now_ms: int) -> bool:
+        """Whether the command is still to be sent at *now_ms*."""
+        return self.status in PENDING_STATUSES and (self.expires_ms is None or now_ms < self.expires_ms)
+
+    def advanced(self, to: CommandStatus, *, now_ms: int, result: Any = None) -> "Command | None":
+        """The command one step further, or None when that step is not possible."""
+        if to not in NEXT_STATUSES[self.status]:
+            return None
+        attempts = self.attempts + (to is CommandStatus.SENT)
+        return replace(self, status=to, updated_ms=now_ms, result=result, attempts=attempts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """What a device is asked to be, and what it says it is: two JSON objects.
+
+    Attributes:
+        version: 0 for a device of which nothing was ever written; grows by one with every change of either side.
+        desired_updated_ms: When `desired` was last written; None for never.
+        reported_updated_ms: When `reported` was last written; None for never.
+    """
+
+    device: DeviceRef
+    desired: Mapping[str, Any] = field(default_factory=dict)
+    reported: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 0
+    desired_updated_ms: int | None = None
+    reported_updated_ms: int | None = None
 
 
 class AuditEntry(NamedTuple):

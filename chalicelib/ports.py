@@ -11,11 +11,13 @@ Common rules for every adapter:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
 from chalicelib.model import (
     AuditEntry,
+    Command,
+    CommandStatus,
     Credential,
     CredentialKind,
     DeadLetter,
@@ -27,18 +29,20 @@ from chalicelib.model import (
     Message,
     Reading,
     Sighting,
+    Twin,
     Value,
 )
 
 
 class DeviceFilter(NamedTuple):
-    """Which devices: all given conditions hold. `search` matches part of name or location, any case."""
+    """Which devices: all given conditions hold. `search` matches part of name or location, any case; `tag` is exact."""
 
     status: DeviceStatus | None = None
     device_type: str | None = None
     search: str | None = None
     ids: frozenset[int] | None = None
     exclude_ids: frozenset[int] | None = None
+    tag: str | None = None
 
 
 class DeviceStats(NamedTuple):
@@ -110,6 +114,13 @@ class DeviceRepository(Protocol):
 
     def tenants(self) -> list[str]:
         """Every tenant that has a device."""
+        ...
+
+    def revision(self) -> int:
+        """Another number after any process changed a device or a credential, and now and then without.
+
+        Costs microseconds, so that whoever keeps devices connected asks several times a second.
+        """
         ...
 
     def check(self) -> None:
@@ -435,4 +446,104 @@ class Counters(Protocol):
 
     def expire(self, *, before_ms: int) -> None:
         """Drop hourly counts before *before_ms*; totals stay."""
+        ...
+
+
+class CommandRepository(Protocol):
+    """Commands to devices and how far each got; see `Command` for the life cycle."""
+
+    def add(self, *commands: Command) -> None:
+        """Add commands in one transaction. One whose id its device already has changes nothing."""
+        ...
+
+    def get(self, device: DeviceRef, command_id: str) -> Command | None:
+        """One command of the device."""
+        ...
+
+    def pending(self, devices: Sequence[DeviceRef], *, now_ms: int, limit: int = 1000) -> list[Command]:
+        """Commands of these devices that are still to be sent, in the order in which they were added."""
+        ...
+
+    def advance(
+        self, device: DeviceRef, command_id: str, to: CommandStatus, *, now_ms: int, result: Any = None
+    ) -> Command | None:
+        """Move a command forward, atomically; None when there is none or that step is not possible (any more)."""
+        ...
+
+    def page(self, device: DeviceRef, *, before_id: str | None = None, limit: int = 100) -> list[Command]:
+        """The device's commands, the last added first; only those added before *before_id* when that is given."""
+        ...
+
+    def counts(self, tenant: str) -> Mapping[CommandStatus, int]:
+        """How many commands are in each status; those that have none are left out."""
+        ...
+
+    def expire(self, *, now_ms: int) -> int:
+        """Mark pending commands whose time is over; returns how many."""
+        ...
+
+    def forget(self, *, before_ms: int) -> int:
+        """Drop commands that are not pending and did not change since *before_ms*; returns how many."""
+        ...
+
+    def purge(self, devices: Iterable[DeviceRef]) -> None:
+        """Drop everything of removed devices."""
+        ...
+
+    def revision(self) -> int:
+        """Grows when any process changed anything here; costs microseconds."""
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the backend."""
+        ...
+
+
+class TwinRepository(Protocol):
+    """Desired and reported state of devices."""
+
+    def get(self, device: DeviceRef) -> Twin:
+        """The device's twin; an empty one of version 0 when nothing was ever written."""
+        ...
+
+    def put(self, twin: Twin) -> Twin:
+        """Write the whole twin, if the stored version is still `twin.version`.
+
+        Returns:
+            The twin as stored, with `version` one higher.
+
+        Raises:
+            Conflict: Changed meanwhile (code ``stale_version``).
+        """
+        ...
+
+    def changed(self, *, since: int, limit: int = 1000) -> list[Twin]:
+        """Twins that changed after the revision *since*, the longest ago first.
+
+        Whoever follows all changes takes `revision()` first, then asks with the revision before.
+        """
+        ...
+
+    def purge(self, devices: Iterable[DeviceRef]) -> None:
+        """Drop the twins of removed devices."""
+        ...
+
+    def revision(self) -> int:
+        """Grows when any process changed a twin; costs microseconds."""
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the backend."""
+        ...
+
+
+class Reachable(Protocol):
+    """A server that is only asked whether it is there."""
+
+    def check(self) -> None:
+        """Connect and leave.
+
+        Raises:
+            Unavailable: Nobody answers there.
+        """
         ...

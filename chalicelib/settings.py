@@ -144,6 +144,14 @@ class Settings:
     max_receives: int = setting(
         "IOTFLOW_MAX_RECEIVES", between(1, 1000), 5, "deliveries of a message before it is a dead letter"
     )
+    mqtt_host: str = setting(
+        "MQTT_HOST", str, "127.0.0.1", "address of the MQTT listeners, and what devices are told to connect to"
+    )
+    mqtt_port: int = setting("MQTT_PORT", between(0, 65_535), 1883, "port of MQTT without TLS; 0: no MQTT at all")
+    mqtt_tls_port: int = setting("MQTT_TLS_PORT", between(0, 65_535), 8883, "port of MQTT with TLS; 0: none")
+    mqtt_websocket_port: int = setting(
+        "MQTT_WEBSOCKET_PORT", between(0, 65_535), 9001, "port of MQTT over WebSocket; 0: none"
+    )
     iotdb_host: str = setting("IOTDB_HOST", str, "localhost", "shown by telemetry/status")
     iotdb_port: int = setting("IOTDB_PORT", between(1, 65_535), 6667, "shown by telemetry/status")
     iotdb_database: str = setting("IOTDB_DATABASE", str, "root.iotflow", "shown by telemetry/status")

@@ -25,6 +25,7 @@ class MemoryDevices:
         self._names: dict[tuple[str, str], int] = {}
         self._removed: dict[DeviceRef, int] = {}
         self._newest_id = 0
+        self._revision = 0
 
     def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int) -> Device:
         with self.lock:
@@ -34,6 +35,7 @@ class MemoryDevices:
             device = Device.added(draft, device_id=self._newest_id, now_ms=now_ms)
             self._keep(device)
             self.keys[key.id] = replace(key, device_id=device.id)
+            self.changed()
         return device
 
     def get(self, device: DeviceRef) -> Device | None:
@@ -56,6 +58,7 @@ class MemoryDevices:
             updated = replace(device, updated_ms=now_ms, version=device.version + 1)
             del self._names[stored.tenant, stored.name]
             self._keep(updated)
+            self.changed()
         return updated
 
     def remove(self, device: DeviceRef, *, now_ms: int) -> bool:
@@ -68,6 +71,7 @@ class MemoryDevices:
             self._removed[device] = now_ms
             for key in [key for key in self.keys.values() if key.device_id == stored.id]:
                 del self.keys[key.id]
+            self.changed()
         return True
 
     def removed(self, *, before_ms: int, limit: int = 100) -> list[DeviceRef]:
@@ -111,6 +115,13 @@ class MemoryDevices:
         with self.lock:
             return sorted({device.tenant for device in self._devices.values()})
 
+    def revision(self) -> int:
+        return self._revision
+
+    def changed(self) -> None:
+        """A device or a credential is about to be another; called with the lock held."""
+        self._revision += 1
+
     def check(self) -> None:
         """Nothing can be sick here."""
 
@@ -143,6 +154,7 @@ class MemoryCredentials:
             self._refuse_too_many(credential, now_ms, max_alive)
             refuse_taken_id(self._keys, credential)
             self._keys[credential.id] = credential
+            self._devices.changed()
 
     def expire(self, credential_id: str, *, at_ms: int) -> bool:
         with self._devices.lock:
@@ -151,6 +163,7 @@ class MemoryCredentials:
                 return False
             if credential.alive(at_ms):
                 self._keys[credential_id] = replace(credential, expires_ms=at_ms)
+                self._devices.changed()
         return True
 
     def remove(self, tenant: str, credential_id: str) -> bool:
@@ -159,6 +172,7 @@ class MemoryCredentials:
             if credential is None or credential.tenant != tenant:
                 return False
             del self._keys[credential_id]
+            self._devices.changed()
         return True
 
     def of_device(self, device: DeviceRef) -> list[Credential]:
@@ -209,6 +223,7 @@ def _matches(device: Device, where: DeviceFilter) -> bool:
         and where.device_type in (None, device.device_type)
         and (where.ids is None or device.id in where.ids)
         and (where.exclude_ids is None or device.id not in where.exclude_ids)
+        and (where.tag is None or where.tag in device.tags)
         and (where.search is None or _contains(device, where.search.casefold()))
     )
 

@@ -33,6 +33,7 @@ _CONDITIONS = {
     "search": "(instr(folded_name, :search) OR instr(folded_location, :search))",
     "ids": "id IN (SELECT value FROM json_each(:ids))",
     "exclude_ids": "id NOT IN (SELECT value FROM json_each(:exclude_ids))",
+    "tag": "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)",
 }
 
 
@@ -126,6 +127,9 @@ class SqliteDevices:
         with self._database.reading() as connection:
             return [tenant for (tenant,) in connection.execute("SELECT DISTINCT tenant FROM devices ORDER BY tenant")]
 
+    def revision(self) -> int:
+        return self._rows.revision()
+
     def check(self) -> None:
         self._database.check()
 
@@ -142,6 +146,7 @@ def _condition(tenant: str, where: DeviceFilter) -> tuple[str, dict[str, str | i
         "search": None if where.search is None else where.search.casefold(),
         "ids": _json_list(where.ids),
         "exclude_ids": _json_list(where.exclude_ids),
+        "tag": where.tag,
     }
     asked = [_CONDITIONS[name] for name, value in values.items() if value is not None]
     return " AND ".join(["tenant = :tenant", *asked]), values | {"tenant": tenant}

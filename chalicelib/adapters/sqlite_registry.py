@@ -4,6 +4,7 @@ Device records and credentials share this file, so that a device and its first k
 Every commit to it drops what all processes have cached: whatever is written often lives in a file of its own.
 """
 
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -91,6 +92,8 @@ class CachedRows(Generic[Key, Row]):
         self._capacity = capacity
         self._rows: dict[Key, Row] = {}
         self._seen = _Seen()
+        self._revisions = itertools.count(1)
+        self._revision = 0
 
     def get(self, key: Key) -> Row | None:
         """The row of *key*, or None; a row that is absent is looked up each time.
@@ -101,17 +104,22 @@ class CachedRows(Generic[Key, Row]):
         rows = self._rows
         connection = self._database.connection()
         with translated(self._database.path):
-            version = connection.execute("PRAGMA data_version").fetchone()[0]
-            seen = self._seen
-            if seen.version != version or seen.connection is not connection:
-                self._rows = rows = {}
-                seen.version, seen.connection = version, connection
+            if self._behind(connection):
+                rows = self._dropped()
             row = rows.get(key)
             if row is None:
                 row = self._load(connection, key)
                 if row is not None:
                     self._keep(rows, key, row)
         return row
+
+    def revision(self) -> int:
+        """Another number after every commit of any thread of any process, and when a thread asks for the first time."""
+        connection = self._database.connection()
+        with translated(self._database.path):
+            if self._behind(connection):
+                self._dropped()
+        return self._revision
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -121,7 +129,23 @@ class CachedRows(Generic[Key, Row]):
                 yield connection
         finally:
             # data_version does not tell this thread's connection of its own commit.
-            self._rows = {}
+            self._dropped()
+
+    def _behind(self, connection: sqlite3.Connection) -> bool:
+        """Whether somebody committed since this thread asked last."""
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        seen = self._seen
+        if seen.version == version and seen.connection is connection:
+            return False
+        seen.version, seen.connection = version, connection
+        return True
+
+    def _dropped(self) -> dict[Key, Row]:
+        """A new, empty dictionary in place of the rows."""
+        rows: dict[Key, Row] = {}
+        self._rows = rows
+        self._revision = next(self._revisions)
+        return rows
 
     def _keep(self, rows: dict[Key, Row], key: Key, row: Row) -> None:
         if len(rows) >= self._capacity:
