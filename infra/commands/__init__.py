@@ -78,7 +78,9 @@ def _run(arguments: Sequence[str]) -> int:
         message = f"there is no verb {options.verb}; python3 -m infra --help lists them"
         raise Failure(message, Exit.BAD_OPTION)
     bootstrap.enter(["-m", "infra", *given], for_developers=verb.for_developers, verbose=options.verbose)
-    parser = argparse.ArgumentParser(prog=f"python3 -m infra {verb.name}", description=verb.summary.capitalize() + ".")
+    parser = argparse.ArgumentParser(
+        prog=f"python3 -m infra {verb.name}", description=f"{verb.summary[0].upper()}{verb.summary[1:]}."
+    )
     add: Callable[[argparse.ArgumentParser], None] = getattr(
         import_module(verb.module), f"add_{verb.name.replace('-', '_')}"
     )

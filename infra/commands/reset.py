@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from chalicelib.settings import Settings
 from infra import terminal
@@ -34,7 +35,7 @@ def reset(options: argparse.Namespace) -> int:
     with in_words(), at_rest(settings):
         files = belongings(settings)
         if not options.yes:
-            confirm(files)
+            confirm(files, sys.stdin)
         for file in files:
             file.unlink(missing_ok=True)
     print("Deleted. The next start makes a new installation, with a new administrator's token.")
@@ -48,8 +49,8 @@ def belongings(settings: Settings) -> list[Path]:
     return [file for file in files if file.exists()]
 
 
-def confirm(files: list[Path]) -> None:
-    """Ask.
+def confirm(files: list[Path], answers: TextIO) -> None:
+    """Ask, and read one of the *answers*.
 
     Raises:
         Failure: The answer is not yes.
@@ -57,6 +58,6 @@ def confirm(files: list[Path]) -> None:
     print("\n".join(f"  {file}  {file.stat().st_size / 1000:.1f} kB" for file in files))
     question = terminal.paint("Devices, keys and telemetry in these files will be gone. Type yes to delete them: ", "1")
     print(question, end="", flush=True)
-    if sys.stdin.readline().strip().lower() != "yes":
+    if answers.readline().strip().lower() != "yes":
         message = "nothing was deleted; --yes does not ask"
         raise Failure(message, Exit.BAD_OPTION)

@@ -1,0 +1,93 @@
+"""What operators' commands share: how each verb is declared, and how failures are told."""
+
+import argparse
+import io
+import sqlite3
+from collections.abc import Callable
+from importlib import import_module
+
+import pytest
+
+from chalicelib.adapters.sqlite import NewerSchemaError
+from chalicelib.api.device_shapes import Registration
+from chalicelib.errors import Conflict, Unavailable
+from chalicelib.settings import Settings
+from chalicelib.wiring import Services
+from infra.commands import VERBS
+from infra.commands.reset import confirm
+from infra.commands.shell import USE_CASES, banner, namespace
+from infra.failure import Exit, Failure
+from infra.installation import in_words
+
+
+def test_every_verb_is_declared_by_its_module_and_has_a_summary() -> None:
+    for verb in VERBS:
+        parser = argparse.ArgumentParser()
+        getattr(import_module(verb.module), f"add_{verb.name.replace('-', '_')}")(parser)
+        assert callable(parser.get_default("run")), verb.name
+        assert verb.summary
+
+
+def test_shell_knows_the_ports_and_the_use_cases_by_name() -> None:
+    services = Services(Settings(devices="memory", queue="memory", store="memory"))
+    names = namespace(services)
+    assert names["services"] is services
+    assert set(USE_CASES) <= set(names)
+    assert names["DeviceRef"]("default", 1).id == 1
+    assert all(name in banner(services) for name in USE_CASES)
+
+
+def conflict() -> None:
+    raise Conflict("The name is taken")
+
+
+def silent() -> None:
+    raise Unavailable("The database devices.db does not answer")
+
+
+def newer() -> None:
+    raise NewerSchemaError("devices.db has schema 9")
+
+
+def invalid() -> None:
+    Registration.model_validate({"name": "", "device_type": "t"})
+
+
+def sick() -> None:
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+def full() -> None:
+    raise OSError(28, "No space left on device", "/data/queue.db")
+
+
+@pytest.mark.parametrize(
+    ("action", "sentence", "code"),
+    [
+        (conflict, "The name is taken", Exit.FAILED),
+        (silent, "The database devices.db does not answer; python3 -m infra doctor looks for the reason", Exit.FAILED),
+        (newer, "devices.db has schema 9", Exit.FAILED),
+        (invalid, "name: String should have at least 1 character", Exit.BAD_OPTION),
+        (sick, "SQLite says: disk I/O error; python3 -m infra doctor looks for the reason", Exit.FAILED),
+        (full, "/data/queue.db: No space left on device", Exit.DATA_FOLDER),
+    ],
+)
+def test_failure_with_a_meaning_is_one_sentence(action: Callable[[], None], sentence: str, code: Exit) -> None:
+    with pytest.raises(Failure) as raised, in_words():
+        action()
+    assert (str(raised.value), raised.value.code) == (sentence, code)
+
+
+def test_bug_stays_a_bug() -> None:
+    with pytest.raises(ZeroDivisionError), in_words():
+        _ = 1 // 0
+
+
+@pytest.mark.parametrize("answer", ["no\n", "y\n", "\n", ""])
+def test_reset_needs_a_yes(answer: str) -> None:
+    with pytest.raises(Failure, match="nothing was deleted"):
+        confirm([], io.StringIO(answer))
+
+
+def test_reset_goes_on_with_a_yes() -> None:
+    confirm([], io.StringIO("Yes\n"))
