@@ -5,7 +5,7 @@ from pydantic import Field
 from chalicelib import access, times
 from chalicelib.calls import Call
 from chalicelib.declare import Answer, Query
-from chalicelib.errors import InvalidInput, NotFound
+from chalicelib.errors import NotFound
 from chalicelib.http import Resource
 from chalicelib.model import DeadLetter, Scope
 from chalicelib.wiring import services
@@ -14,11 +14,18 @@ resource = Resource(__name__, prefix="/api/v1/admin", tag="Administration")
 ADMIN = access.token(Scope.ADMIN)
 
 
-class PageQuery(Query):
-    """A page of a list."""
+class LettersQuery(Query):
+    """A page of dead letters."""
 
     limit: int = Field(100, ge=1, le=1000)
     cursor: str | None = Field(None, max_length=100)
+
+
+class AuditQuery(Query):
+    """A page of the audit log."""
+
+    limit: int = Field(100, ge=1, le=1000)
+    cursor: str | None = Field(None, pattern=r"^[0-9]{1,18}$")
 
 
 class DeadLetterOut(Answer):
@@ -69,7 +76,7 @@ class AuditOut(Answer):
 
 
 @resource.get("/dead-letters", access=ADMIN, uses=["queue:dead-letters"])
-def list_dead_letters(call: Call, query: PageQuery) -> DeadLettersOut:  # noqa: ARG001 - every handler takes the call
+def list_dead_letters(call: Call, query: LettersQuery) -> DeadLettersOut:  # noqa: ARG001 - every handler takes the call
     """List messages that could not be stored, with reason and payload."""
     letters = services().queue.dead_letters(after_id=query.cursor, limit=query.limit + 1)
     shown = letters[: query.limit]
@@ -110,9 +117,9 @@ def discard_dead_letter(call: Call, letter_id: str) -> DeadLetterActionOut:
 
 
 @resource.get("/audit", access=ADMIN, uses=["audit:read"])
-def read_audit(call: Call, query: PageQuery) -> AuditOut:
+def read_audit(call: Call, query: AuditQuery) -> AuditOut:
     """Read the audit log, newest first."""
-    before_id = _number(query.cursor)
+    before_id = int(query.cursor) if query.cursor is not None else None
     entries = services().audit.page(call.principal.tenant, before_id=before_id, limit=query.limit + 1)
     shown = entries[: query.limit]
     return AuditOut(
@@ -155,12 +162,3 @@ def _all_letter_ids() -> list[str]:
 def _no_letter() -> NotFound:
     message = "There is no such dead letter"
     return NotFound(message, field="letter_id")
-
-
-def _number(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-        message = "cursor is not one that this list gave"
-        raise InvalidInput(message, field="cursor")
-    return int(cursor)

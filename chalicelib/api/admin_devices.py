@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from chalicelib import access, devices
+from chalicelib.api import configuration_shapes as values
 from chalicelib.api import device_shapes as shapes
 from chalicelib.api.devices import apply_change, stored_count
 from chalicelib.calls import Call
@@ -63,7 +64,7 @@ class DeviceDetailsOut(Answer):
     status: Literal["success"] = "success"
     device: DetailedDevice
     auth_records: list[shapes.KeyOut]
-    configurations: dict[str, shapes.ConfigValueOut]
+    configurations: dict[str, values.ConfigValueOut]
 
 
 class StatusChangedOut(Answer):
@@ -107,7 +108,7 @@ def read_device(call: Call, device_id: int) -> DeviceDetailsOut:
     return DeviceDetailsOut(
         device=DetailedDevice(**_fields(device, call.now_ms), telemetry_count=stored_count(device)),
         auth_records=[shapes.key_out(key, now_ms=call.now_ms) for key in keys],
-        configurations=shapes.configuration_out(device.configuration),
+        configurations=values.configuration_out(device.configuration),
     )
 
 

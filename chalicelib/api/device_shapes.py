@@ -1,14 +1,14 @@
 """What devices and administrators send and read of device records."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from chalicelib import times
+from chalicelib.api.forms import Overlap
 from chalicelib.api.texts import ConfigKey, Label, Name, Prose, Tag, Version
 from chalicelib.declare import Answer, Body, DeviceBody
-from chalicelib.model import ConfigEntry, Credential, Device, Sighting
+from chalicelib.model import Credential, Device, Sighting
 
 Configuration = dict[ConfigKey, JsonValue]
 Status = Literal["active", "inactive", "maintenance", "error"]
@@ -27,8 +27,14 @@ class Registration(DeviceBody):
     tags: list[Tag] = Field(default_factory=list, max_length=32)
 
 
+def _at_least_one(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"required": [name]} for name in schema["properties"]]
+
+
 class OwnChange(DeviceBody):
-    """What a device may change of itself; what is left out stays."""
+    """What a device may change of itself; what is left out, or null, stays."""
+
+    model_config = ConfigDict(json_schema_extra=_at_least_one)
 
     location: Label | None = None
     firmware_version: Version | None = None
@@ -38,7 +44,9 @@ class OwnChange(DeviceBody):
 
 
 class AnyChange(Body):
-    """What an administrator may change; what is left out stays."""
+    """What an administrator may change; what is left out, or null, stays."""
+
+    model_config = ConfigDict(json_schema_extra=_at_least_one)
 
     name: Name | None = None
     device_type: Name | None = None
@@ -57,18 +65,10 @@ class StatusChange(Body):
     status: Status
 
 
-class ConfigItem(DeviceBody):
-    """One configuration value with its declared type."""
-
-    config_key: ConfigKey
-    config_value: JsonValue
-    data_type: Literal["string", "integer", "float", "boolean", "json"] = "string"
-
-
 class Rotation(DeviceBody):
     """How long the old key stays valid: ``24h``, ``90s``, ``0s``; at most 30 days."""
 
-    overlap: str = "24h"
+    overlap: Overlap = "24h"
 
 
 class DeviceOut(Answer):
@@ -132,32 +132,6 @@ class ChangedOut(Answer):
     device: DeviceOut
 
 
-class ConfigValueOut(Answer):
-    """One configuration value, in its declared type."""
-
-    value: JsonValue
-    data_type: str
-    updated_at: str
-
-
-class ConfigurationOut(Answer):
-    """All configuration values of the calling device."""
-
-    status: Literal["success"] = "success"
-    device_id: int
-    configuration: dict[str, ConfigValueOut]
-
-
-class ConfigItemOut(Answer):
-    """The value that was set, as text."""
-
-    status: Literal["success"] = "success"
-    message: str
-    config_key: str
-    config_value: str
-    data_type: str
-
-
 class NewKeyOut(Answer):
     """A new key, shown this once. Keys that still work beside it do so until `others_valid_until`."""
 
@@ -202,16 +176,6 @@ def fields_of(device: Device, sighting: Sighting | None) -> dict[str, Any]:
         "created_at": times.to_iso(device.created_ms),
         "updated_at": times.to_iso(device.updated_ms),
         "last_seen": times.to_iso(sighting.at_ms) if sighting else None,
-    }
-
-
-def configuration_out(entries: Mapping[str, ConfigEntry]) -> dict[str, ConfigValueOut]:
-    """Configuration values with their types and times."""
-    return {
-        key: ConfigValueOut(
-            value=cast("JsonValue", entry.value), data_type=entry.data_type, updated_at=times.to_iso(entry.updated_ms)
-        )
-        for key, entry in entries.items()
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib import access, configuration, devices, times
+from chalicelib.api import configuration_shapes as values
 from chalicelib.api import device_shapes as shapes
 from chalicelib.api.rates import DEVICE_WRITES, REGISTRATIONS
 from chalicelib.calls import Call
@@ -71,14 +72,14 @@ def change_own_record(call: Call, body: shapes.OwnChange) -> shapes.ChangedOut:
 
 
 @resource.get("/config", access=access.DEVICE, uses=["devices:read"], conditional=True)
-def read_own_configuration(call: Call) -> shapes.ConfigurationOut:
+def read_own_configuration(call: Call) -> values.ConfigurationOut:
     """Read the calling device's configuration values with their types."""
-    entries = shapes.configuration_out(call.device.configuration)
-    return shapes.ConfigurationOut(device_id=call.device.id, configuration=entries)
+    entries = values.configuration_out(call.device.configuration)
+    return values.ConfigurationOut(device_id=call.device.id, configuration=entries)
 
 
 @resource.post("/config", access=access.DEVICE, limit=DEVICE_WRITES, uses=["devices:write"])
-def set_own_configuration(call: Call, body: shapes.ConfigItem) -> shapes.ConfigItemOut:
+def set_own_configuration(call: Call, body: values.ConfigItem) -> values.ConfigItemOut:
     """Set one configuration value, checked against its declared type."""
     entry = configuration.typed_entry(body.config_value, body.data_type, now_ms=call.now_ms, field="config_value")
     devices.change(
@@ -87,7 +88,7 @@ def set_own_configuration(call: Call, body: shapes.ConfigItem) -> shapes.ConfigI
         devices=services().devices,
         now_ms=call.now_ms,
     )
-    return shapes.ConfigItemOut(
+    return values.ConfigItemOut(
         message="Configuration updated",
         config_key=body.config_key,
         config_value=configuration.entry_text(entry),

@@ -16,9 +16,11 @@ from chalicelib.wiring import services
 
 resource = Resource(__name__, prefix="/api/v1", tag="Telemetry")
 READS = ("devices:read", "readings:read")
+LONG = {"memory_mb": 1024, "timeout_s": 29}
+"""For rows by the thousand, or windows over years."""
 
 
-@resource.get("/devices/telemetry", access=access.DEVICE, uses=READS)
+@resource.get("/devices/telemetry", access=access.DEVICE, uses=READS, **LONG)
 def read_own_telemetry(call: Call, query: shapes.OwnHistoryQuery) -> shapes.OwnHistoryOut:
     """Read the calling device's own rows, newest first."""
     page, start_ms, _ = _page(call, call.device, query, newest_first=True)
@@ -31,7 +33,7 @@ def read_own_telemetry(call: Call, query: shapes.OwnHistoryQuery) -> shapes.OwnH
     )
 
 
-@resource.get("/telemetry/{device_id}", access=access.READER, uses=READS)
+@resource.get("/telemetry/{device_id}", access=access.READER, uses=READS, **LONG)
 def read_telemetry(call: Call, device_id: int, query: shapes.HistoryQuery) -> shapes.HistoryOut:
     """Read rows of a device, by pages."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -39,7 +41,7 @@ def read_telemetry(call: Call, device_id: int, query: shapes.HistoryQuery) -> sh
     return _history(device, page, start_ms, end_ms)
 
 
-@resource.get("/telemetry/{device_id}/range", access=access.READER, uses=READS)
+@resource.get("/telemetry/{device_id}/range", access=access.READER, uses=READS, **LONG)
 def read_telemetry_range(call: Call, device_id: int, query: shapes.RangeQuery) -> shapes.HistoryOut:
     """Read rows of a device between two instants, oldest first."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -64,7 +66,7 @@ def read_latest(call: Call, device_id: int) -> shapes.LatestOut:
     )
 
 
-@resource.get("/telemetry/{device_id}/aggregated", access=access.READER, uses=READS)
+@resource.get("/telemetry/{device_id}/aggregated", access=access.READER, uses=READS, **LONG)
 def read_aggregated(call: Call, device_id: int, query: shapes.AggregateParameters) -> shapes.AggregatedOut:
     """Aggregate a device's numbers in windows."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -182,7 +184,7 @@ def _span(
     return start_ms, end_ms
 
 
-def _required(call: Call, in_body: str | int | None, in_query: str | None, field: str) -> int:
+def _required(call: Call, in_body: str | float | None, in_query: str | None, field: str) -> int:
     value = in_body if in_body is not None else in_query
     if value is None:
         message = f"{field} is needed, in the body or in the query"

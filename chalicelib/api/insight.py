@@ -5,7 +5,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from chalicelib import access, analytics, status, times
-from chalicelib.api.telemetry_shapes import INSTANT, LedgerOut
+from chalicelib.api.forms import Instant
+from chalicelib.api.telemetry_shapes import LedgerOut
 from chalicelib.calls import Call
 from chalicelib.declare import Answer, Query
 from chalicelib.errors import InvalidInput
@@ -58,8 +59,8 @@ class DashboardOut(StatsOut):
 class AnalyticsQuery(Query):
     """The window to look at."""
 
-    start_time: str = Field("-1h", description=INSTANT)
-    end_time: str | None = Field(None, description=INSTANT)
+    start_time: Instant = "-1h"
+    end_time: Instant | None = None
     top: int = Field(10, ge=1, le=100, description="how many busiest and silent devices to name")
 
 

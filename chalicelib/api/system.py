@@ -78,7 +78,7 @@ def read_root(call: Call) -> RootOut:  # noqa: ARG001 - every handler takes the 
     return RootOut()
 
 
-@resource.get("/health", access=access.ANYONE, uses=USES, errors=(401, 403, 503))
+@resource.get("/health", access=access.ANYONE, uses=(*USES, "credentials:read", "audit:write"), errors=(401, 403, 503))
 def read_health(call: Call, query: HealthQuery) -> HealthOut | StatusOut:
     """Say that the process can serve; with `detailed=true` ask every backend, as `/status` does."""
     if not query.detailed:

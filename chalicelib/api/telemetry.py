@@ -4,6 +4,7 @@ import threading
 
 from chalicelib import access, ingest, times
 from chalicelib.api import telemetry_shapes as shapes
+from chalicelib.api.payload_schema import PAYLOAD_SCHEMA
 from chalicelib.api.rates import DEVICE_WRITES
 from chalicelib.calls import Call
 from chalicelib.http import Resource
@@ -44,10 +45,11 @@ def _accept(call: Call) -> shapes.AcceptedOut:
     access=access.DEVICE,
     limit=DEVICE_WRITES,
     status=201,
-    uses=["queue:write"],
+    uses=["queue:write", "readings:read"],
+    timeout_s=29,
     inline=True,
     idempotent="answer",
-    payload_schema=shapes.PAYLOAD_SCHEMA,
+    payload_schema=PAYLOAD_SCHEMA,
 )
 def submit_telemetry(call: Call) -> shapes.AcceptedOut:
     """Send readings; 201 means that they are durable.
@@ -62,10 +64,11 @@ def submit_telemetry(call: Call) -> shapes.AcceptedOut:
     access=access.DEVICE,
     limit=DEVICE_WRITES,
     status=201,
-    uses=["queue:write"],
+    uses=["queue:write", "readings:read"],
+    timeout_s=29,
     inline=True,
     idempotent="answer",
-    payload_schema=shapes.PAYLOAD_SCHEMA,
+    payload_schema=PAYLOAD_SCHEMA,
 )
 def submit_telemetry_short(call: Call) -> shapes.AcceptedOut:
     """Send readings, under the predecessor's second address."""

@@ -2,10 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from chalicelib.aggregates import Function
+from chalicelib.api.forms import BodyInstant, Instant, Names, WindowWidth
 from chalicelib.declare import Answer, Body, Query
+from chalicelib.query import ALIASES, CURSOR
 
+_FUNCTION = f"({'|'.join([*ALIASES, *Function])})"
+FUNCTIONS_PATTERN = f"^{_FUNCTION}(,{_FUNCTION})*$"
 ROW_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "A reading: timestamp, device_id, and each measurement under its own name.",
@@ -27,38 +32,6 @@ WindowRow = Annotated[
         }
     ),
 ]
-
-INSTANT = "ISO 8601, epoch s/ms/us/ns, now, or relative like -24h"
-PAYLOAD_SCHEMA: dict[str, Any] = {
-    "application/json": {
-        "schema": {
-            "type": "object",
-            "properties": {
-                "data": {
-                    "type": "object",
-                    "minProperties": 1,
-                    "maxProperties": 64,
-                    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,31}$"},
-                    "additionalProperties": {"type": ["number", "string", "boolean"], "maxLength": 1000},
-                },
-                "metadata": {
-                    "type": "object",
-                    "maxProperties": 32,
-                    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,31}$"},
-                    "additionalProperties": {"type": ["number", "string", "boolean"], "maxLength": 1000},
-                },
-                "timestamp": {"type": "string", "format": "date-time"},
-            },
-            "required": ["data"],
-        },
-        "examples": {
-            "iotflow": {"value": {"data": {"temperature": 23.5, "humidity": 65.2}}},
-            "batch": {"value": {"readings": [{"data": {"temperature": 23.5}}, {"data": {"temperature": 23.6}}]}},
-        },
-    },
-    "application/senml+json": {"schema": {"type": "array"}},
-    "application/senml+cbor": {"schema": {"type": "string", "format": "binary"}},
-}
 
 
 def _is_none(value: object) -> bool:
@@ -82,61 +55,67 @@ class OwnHistoryQuery(Query):
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
-    start_time: str = Field("-24h", description=INSTANT)
-    end_time: str | None = Field(None, description=INSTANT)
-    fields: str | None = Field(None, description="measurement names, comma-separated")
+    start_time: Instant = "-24h"
+    end_time: Instant | None = None
+    fields: Names | None = None
     limit: int = Field(100, ge=1, le=1000)
-    cursor: str | None = None
+    cursor: str | None = Field(None, pattern=f"^{CURSOR}$")
 
 
 class HistoryQuery(Query):
     """Rows of one device with start_time <= timestamp < end_time."""
 
-    start_time: str = Field("-1h", description=INSTANT)
-    end_time: str | None = Field(None, description=INSTANT)
-    fields: str | None = Field(None, description="measurement names, comma-separated")
+    start_time: Instant = "-1h"
+    end_time: Instant | None = None
+    fields: Names | None = None
     limit: int = Field(1000, ge=1, le=10_000)
     order: Literal["asc", "desc"] = "desc"
-    cursor: str | None = None
+    cursor: str | None = Field(None, pattern=f"^{CURSOR}$")
 
 
 class RangeQuery(Query):
     """Rows with from <= timestamp < to, oldest first."""
 
-    start: str = Field("-1h", alias="from", description=INSTANT)
-    end: str | None = Field(None, alias="to", description=INSTANT)
-    fields: str | None = Field(None, description="measurement names, comma-separated")
+    start: Instant = Field("-1h", alias="from")
+    end: Instant | None = Field(None, alias="to")
+    fields: Names | None = None
     limit: int = Field(1000, ge=1, le=10_000)
-    cursor: str | None = None
+    cursor: str | None = Field(None, pattern=f"^{CURSOR}$")
 
 
 class AggregateParameters(Query):
     """Numbers in windows that start at whole multiples of their width."""
 
-    aggregation: str = Field("mean", description="avg (= mean) sum count min max first last median stddev p50 ... p99")
-    window: str = Field("1h", description="10s 5m 1h 1d 1w 1mo")
-    field: str | None = Field(None, description="one measurement")
-    fields: str | None = Field(None, description="several, comma-separated; default: every numeric one")
-    start_time: str = Field("-24h", description=INSTANT)
-    end_time: str | None = Field(None, description=INSTANT)
+    aggregation: str = Field(
+        "mean",
+        description="one or several of these, comma-separated; mean is avg",
+        json_schema_extra={"pattern": FUNCTIONS_PATTERN, "examples": ["avg,min,max"]},
+    )
+    window: WindowWidth = "1h"
+    field: Names | None = None
+    fields: Names | None = None
+    start_time: Instant = "-24h"
+    end_time: Instant | None = None
     fill: Literal["none", "null", "previous", "linear"] = "none"
-    timezone: str = Field("UTC", description="IANA name; where days, weeks and months begin", max_length=64)
+    timezone: str = Field(
+        "UTC", description="IANA name; where days, weeks and months begin", max_length=64, examples=["Europe/Berlin"]
+    )
 
 
 class DeleteQuery(Query):
     """The range to delete; the same names may stand in the body instead."""
 
-    start_time: str | None = None
-    stop_time: str | None = None
-    fields: str | None = None
+    start_time: Instant | None = None
+    stop_time: Instant | None = None
+    fields: Names | None = None
 
 
 class DeleteBody(Body):
     """The range to delete; the same names may stand in the query instead."""
 
-    start_time: str | int | None = None
-    stop_time: str | int | None = None
-    fields: str | list[str] | None = None
+    start_time: BodyInstant | None = None
+    stop_time: BodyInstant | None = None
+    fields: Names | list[Annotated[str, StringConstraints(max_length=64)]] | None = None
 
 
 class OwnHistoryOut(Answer):

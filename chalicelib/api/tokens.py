@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from chalicelib import access, times, tokens
+from chalicelib.api.forms import Instant
 from chalicelib.calls import Call
 from chalicelib.declare import Answer, Body
 from chalicelib.errors import InvalidInput, NotFound
@@ -23,7 +24,7 @@ class TokenRequest(Body):
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 _.:@-]+$")
     ]
     scopes: list[Scope] = Field(min_length=1, max_length=6)
-    expires_at: str | None = Field(None, description="ISO 8601 or epoch; nothing for a token that does not expire")
+    expires_at: Instant | None = Field(None, description="in the future; nothing for a token that does not expire")
 
 
 class TokenOut(Answer):
@@ -120,7 +121,7 @@ def revoke_token(call: Call, token_id: str) -> RevokedTokenOut:
 def _expiry(text: str | None, now_ms: int) -> int | None:
     if text is None:
         return None
-    expires_ms = times.parse_instant(text, field="expires_at", now_ms=now_ms)
+    expires_ms = times.parse_instant(text, field="expires_at", now_ms=now_ms, relative=True)
     if expires_ms <= now_ms:
         message = "expires_at must be in the future"
         raise InvalidInput(message, field="expires_at")
