@@ -127,6 +127,35 @@ class Services:
         return SqlitePresence(self._file("presence.db"))
 
     @cached_property
+    def commands(self) -> ports.CommandRepository:
+        """Commands to devices."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_commands import MemoryCommands
+
+            return MemoryCommands()
+        from chalicelib.adapters.sqlite_commands import SqliteCommands
+
+        return SqliteCommands(self._file("commands.db"))
+
+    @cached_property
+    def twins(self) -> ports.TwinRepository:
+        """Desired and reported state."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_commands import MemoryTwins
+
+            return MemoryTwins()
+        from chalicelib.adapters.sqlite_twins import SqliteTwins
+
+        return SqliteTwins(self._file("commands.db"))
+
+    @cached_property
+    def mqtt(self) -> ports.Reachable:
+        """The MQTT listener, wherever it runs."""
+        from chalicelib.adapters.tcp_probe import TcpProbe
+
+        return TcpProbe(self.settings.mqtt_host, self.settings.mqtt_port)
+
+    @cached_property
     def audit(self) -> ports.AuditLog:
         """Who did what."""
         if self.settings.devices == "memory":

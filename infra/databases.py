@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from chalicelib.adapters import (
     sqlite_audit,
+    sqlite_commands,
     sqlite_counters,
     sqlite_idempotency,
     sqlite_presence,
@@ -27,6 +28,7 @@ _MIGRATIONS: dict[str, Sequence[str]] = {
     "telemetry.db": sqlite_readings.MIGRATIONS,
     "presence.db": sqlite_presence.MIGRATIONS,
     "counters.db": sqlite_counters.MIGRATIONS,
+    "commands.db": sqlite_commands.MIGRATIONS,
     DEVICES: sqlite_registry.MIGRATIONS,
     "audit.db": sqlite_audit.MIGRATIONS,
 }
