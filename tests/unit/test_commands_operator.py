@@ -2,12 +2,15 @@
 
 import argparse
 import io
+import re
 import sqlite3
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from chalicelib import wiring
 from chalicelib.adapters.sqlite import NewerSchemaError
 from chalicelib.api.device_shapes import Registration
 from chalicelib.errors import Conflict, Unavailable
@@ -16,16 +19,38 @@ from chalicelib.wiring import Services
 from infra.commands import VERBS
 from infra.commands.reset import confirm
 from infra.commands.shell import USE_CASES, banner, namespace
+from infra.databases import databases
 from infra.failure import Exit, Failure
 from infra.installation import in_words
 
 
-def test_every_verb_is_declared_by_its_module_and_has_a_summary() -> None:
+def test_every_verb_is_declared_by_its_module_and_says_how_it_is_used() -> None:
     for verb in VERBS:
         parser = argparse.ArgumentParser()
         getattr(import_module(verb.module), f"add_{verb.name.replace('-', '_')}")(parser)
-        assert callable(parser.get_default("run")), verb.name
+        assert parser.format_help().startswith("usage: "), verb.name
         assert verb.summary
+
+
+def test_every_database_that_is_wired_is_backed_up_migrated_and_reset() -> None:
+    """One that is missing belongs into infra.databases, before those that its rows rely on (infra.backup.writing)."""
+    wired = set(re.findall(r'_file\("(\w+\.db)"\)', Path(wiring.__file__).read_text(encoding="utf-8")))
+    assert wired == {database.name for database in databases(Settings())}
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("idempotency.db", "queue.db"),
+        ("queue.db", "telemetry.db"),
+        ("telemetry.db", "devices.db"),
+        ("presence.db", "devices.db"),
+        ("devices.db", "audit.db"),
+    ],
+)
+def test_database_is_copied_before_the_one_that_its_rows_rely_on(first: str, then: str) -> None:
+    order = [database.name for database in databases(Settings())]
+    assert order.index(first) < order.index(then)
 
 
 def test_shell_knows_the_ports_and_the_use_cases_by_name() -> None:
