@@ -1,11 +1,14 @@
 """The deployable app: which resources there are, the queue's consumer, the schedules. Nothing else."""
 
 import os
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from chalice.app import Rate, SQSEvent
 
 from chalicelib import api, http, ingest, logs, upkeep
+from chalicelib.declare import Worker
 from chalicelib.edge import App
 from chalicelib.model import Message
 from chalicelib.wiring import services
@@ -16,13 +19,32 @@ app.api.binary_types = ["application/cbor", "application/senml+cbor"]
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # elsewhere, whoever imports this decides
     logs.configure(level=services().settings.log_level, form=services().settings.log_format)
 
+if "AWS_CHALICE_CLI_MODE" in os.environ and find_spec("infra"):  # chalice's command line, never a Lambda
+    import_module("infra.chalice_cli").extend()
+
 only = os.environ.get("ENDPOINT_MODULE")
 for module in api.MODULES:
     if only in (None, module):
         app.register_blueprint(api.resource(module).blueprint)
 
 
-@app.on_sqs_message(queue="iotflow-telemetry", batch_size=1000)
+WORKERS = (
+    Worker(
+        "store_readings",
+        uses=("queue:consume", "readings:write", "devices:read", "presence:write", "counters:write"),
+        memory_mb=1024,
+        timeout_s=60,
+    ),
+    Worker(
+        "keep_up",
+        uses=("devices:read", "devices:write", "readings:delete", "idempotency:write", "counters:write"),
+        memory_mb=512,
+        timeout_s=300,
+    ),
+)
+
+
+@app.on_sqs_message(queue="iotflow-telemetry", batch_size=1000, maximum_batching_window_in_seconds=1)
 def store_readings(event: SQSEvent) -> dict[str, Any]:
     """Store what the queue delivers; messages that are to be delivered again are named in the answer."""
     now = services()

@@ -69,6 +69,8 @@ class Endpoint:
         errors: Statuses beyond those that follow from the rest of the declaration.
         conditional: The answer carries an ETag, and If-None-Match is honoured.
         bulk: The body may be as large as a batch of readings.
+        memory_mb: Of the endpoint's Lambda function; its share of a processor grows with it.
+        timeout_s: After which Lambda gives a call up, at most 29, what API Gateway waits.
     """
 
     name: str
@@ -90,6 +92,8 @@ class Endpoint:
     errors: tuple[int, ...] = ()
     conditional: bool = False
     bulk: bool = False
+    memory_mb: int = 512
+    timeout_s: int = 10
 
     @property
     def body_model(self) -> type[BaseModel] | None:
@@ -100,6 +104,18 @@ class Endpoint:
     def query_model(self) -> type[BaseModel] | None:
         """The model of the query string, if the endpoint takes one."""
         return self.parameters.get("query")
+
+
+class Worker(NamedTuple):
+    """A function that no route leads to, the queue's consumer or a schedule, and what the platform must know of it.
+
+    `memory_mb`, `timeout_s` and `uses` are those of `Endpoint`, but it may take up to 900 seconds.
+    """
+
+    name: str
+    uses: tuple[str, ...]
+    memory_mb: int
+    timeout_s: int
 
 
 def endpoint(

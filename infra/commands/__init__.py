@@ -41,6 +41,8 @@ VERBS = (
     Verb("settings", "infra.commands.settings", "print every setting with its default, as in .env.example"),
     Verb("shell", "infra.commands.shell", "open a Python prompt with the ports and use cases at hand"),
     Verb("bench", "infra.commands.bench", "measure how fast it is here: http, store or query"),
+    Verb("aws", "infra.commands.aws", "list Lambda functions, or write the policies and templates they need"),
+    Verb("package", "infra.commands.package", "make the template and the zip that AWS deploys"),
     Verb("test", "infra.commands.test", "run the tests, or one kind of them", for_developers=True),
     Verb("check", "infra.commands.check", "run ruff and mypy", for_developers=True),
 )

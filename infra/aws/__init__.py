@@ -1,0 +1,13 @@
+"""From the declarations to AWS: functions, rights, templates and the zip.
+
+functions.py        what is deployed: a function for each endpoint, the consumer, the schedules
+rights.py           what a declared "port:action" needs on AWS
+policies.py         the policy of each function, written to .chalice/
+configuration.py    .chalice/config.json, checked; chalice itself accepts any typo
+split.py            makes plain chalice deploy those functions
+gateway.py          API Gateway's own answers, in our words
+template.py         queue, table, alarms and secrets: the template that chalice merges
+archive.py          the zip: compiled, reproducible, complete
+verify.py           what must hold of a finished template
+packaging.py        the environment that packages, with the Python that Lambda will run
+"""

@@ -1,0 +1,18 @@
+"""How things are called on AWS, by stage."""
+
+STAGES = ("local", "dev", "prod")
+
+
+def table_name(stage: str) -> str:
+    """The DynamoDB table of all records."""
+    return f"iotflow-{stage}"
+
+
+def queue_name(stage: str) -> str:
+    """The SQS queue of accepted readings."""
+    return f"iotflow-telemetry-{stage}"
+
+
+def dead_letters_name(stage: str) -> str:
+    """The SQS queue of what could not be stored."""
+    return f"iotflow-telemetry-dead-{stage}"

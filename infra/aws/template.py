@@ -1,0 +1,146 @@
+"""What a deployment needs beside functions: the template that `chalice package --merge-template` merges into its own.
+
+Written to ``.chalice/template-STAGE.json``, so that plain chalice finds it and a review sees what changes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chalice.utils import to_cfn_resource_name
+
+from infra.aws import alarms
+from infra.aws.configuration import with_declaration
+from infra.aws.functions import functions
+from infra.aws.names import dead_letters_name, queue_name, table_name
+from infra.aws.table import table
+
+Json = dict[str, Any]
+
+CONSUMER = "store_readings"
+VISIBILITY_FACTOR = 6
+"""Of the consumer's time-out. Source: AWS Lambda, Using Lambda with Amazon SQS, configuring a queue."""
+RETENTION_S = 14 * 86_400
+"""The longest that SQS keeps a message."""
+MESSAGE_BYTES = 1_048_576
+"""SQS's limit since August 2025; one request is one message, however many readings it carries."""
+RATE_PER_S, BURST = 2000, 1000
+"""Of the whole API in a stage; what is over it gets 429. An account has 10 000 calls a second for all its APIs."""
+STAGES = ("dev", "prod")
+"""The local stage is deployed by `chalice deploy`, which merges no template."""
+NETWORK_POLICY = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+
+
+def merge_template(config: Mapping[str, Any], stage_name: str) -> Json:
+    """The template of a stage.
+
+    Args:
+        config: `.chalice/config.json`.
+        stage_name: One of its stages.
+    """
+    stage = config["stages"][stage_name]
+    consumer = with_declaration(config, stage_name, CONSUMER)["stages"][stage_name]["lambda_functions"][CONSUMER]
+    resources = {
+        **_queues(stage_name, int(consumer["environment_variables"]["IOTFLOW_MAX_RECEIVES"])),
+        "Records": table(table_name(stage_name)),
+        "Pepper": _pepper(stage_name),
+        "RestAPI": {"Properties": {"MethodSettings": [_throttling()]}},
+        **_log_groups(stage),
+        **_network(stage),
+        **alarms.alarms(config["app_name"], stage_name, visibility_s=visibility_s()),
+    }
+    return {
+        "Description": f"IoTFlow, stage {stage_name}: a function for each endpoint, queue, records, alarms",
+        "Globals": {"Function": {"Environment": {"Variables": _deployed_variables()}}},
+        "Resources": resources,
+        "Outputs": {
+            "TelemetryQueueUrl": {"Value": {"Ref": "TelemetryQueue"}},
+            "DeadLettersUrl": {"Value": {"Ref": "DeadLetters"}},
+            "AlarmTopicArn": {"Value": {"Ref": "AlarmTopic"}},
+        },
+    }
+
+
+def files(folder: Path, config: Mapping[str, Any]) -> dict[Path, str]:
+    """What belongs in each template file below *folder*."""
+    return {
+        folder / f"template-{stage}.json": json.dumps(merge_template(config, stage), indent=1) + "\n"
+        for stage in STAGES
+    }
+
+
+def visibility_s() -> int:
+    """How long SQS hides a message from other consumers."""
+    return VISIBILITY_FACTOR * functions()[CONSUMER].timeout_s
+
+
+def _deployed_variables() -> Json:
+    """Variables whose values only the deployment knows."""
+    return {
+        "IOTFLOW_TABLE": {"Ref": "Records"},
+        "IOTFLOW_QUEUE_URL": {"Ref": "TelemetryQueue"},
+        "IOTFLOW_DEAD_LETTER_URL": {"Ref": "DeadLetters"},
+        "IOTFLOW_PEPPER": {"Fn::Sub": "{{resolve:secretsmanager:${Pepper}:SecretString}}"},
+    }
+
+
+def _queues(stage_name: str, max_receives: int) -> Json:
+    kept = {"MessageRetentionPeriod": RETENTION_S, "MaximumMessageSize": MESSAGE_BYTES, "SqsManagedSseEnabled": True}
+    redrive = {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}, "maxReceiveCount": max_receives}
+    return {
+        "TelemetryQueue": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {
+                "QueueName": queue_name(stage_name),
+                "VisibilityTimeout": visibility_s(),
+                "RedrivePolicy": redrive,
+                **kept,
+            },
+        },
+        "DeadLetters": {
+            "Type": "AWS::SQS::Queue",
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {"QueueName": dead_letters_name(stage_name), **kept},
+        },
+    }
+
+
+def _pepper(stage_name: str) -> Json:
+    """Made once and kept: without it no key of any device is valid any more."""
+    return {
+        "Type": "AWS::SecretsManager::Secret",
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "Name": f"iotflow-{stage_name}/pepper",
+            "Description": "Under which IoTFlow hashes keys; every key dies with it",
+            "GenerateSecretString": {"PasswordLength": 64, "ExcludePunctuation": True},
+        },
+    }
+
+
+def _throttling() -> Json:
+    return {
+        "ResourcePath": "/*",
+        "HttpMethod": "*",
+        "MetricsEnabled": True,
+        "ThrottlingRateLimit": RATE_PER_S,
+        "ThrottlingBurstLimit": BURST,
+    }
+
+
+def _log_groups(stage: Mapping[str, Any]) -> Json:
+    """Chalice names the catch-all's log group after a resource that it calls otherwise: an invalid template."""
+    if "log_retention_in_days" not in stage:
+        return {}
+    return {"ApiHandlerLogGroup": {"Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}}}
+
+
+def _network(stage: Mapping[str, Any]) -> Json:
+    """Functions in a VPC make network interfaces, for which AWS has a managed policy; our own name every resource."""
+    own = stage.get("lambda_functions", {})
+    inside = [name for name in functions() if {**stage, **own.get(name, {})}.get("subnet_ids")]
+    attached = {"Properties": {"ManagedPolicyArns": [{"Fn::Sub": NETWORK_POLICY}]}}
+    return {to_cfn_resource_name(f"{name}_role"): attached for name in inside}

@@ -1,0 +1,67 @@
+"""`package`: templates and the zip for AWS, checked before anybody deploys them."""
+
+import argparse
+import json
+from pathlib import Path
+
+from infra.aws import archive, files, packaging, template, verify
+from infra.aws.configuration import ConfigurationError
+from infra.bootstrap import ROOT
+from infra.failure import Exit, Failure
+
+ENVIRONMENT = ROOT / "var" / "packaging"
+
+
+def add_package(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--stage", required=True, help="of .chalice/config.json")
+    parser.add_argument("--format", choices=("cloudformation", "terraform"), default="cloudformation")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the template and the zip")
+    parser.set_defaults(run=package)
+
+
+def package(options: argparse.Namespace) -> int:
+    """Package, verify and say what was made.
+
+    Raises:
+        Failure: A generated file is out of date, chalice failed, or the template would not be safe to deploy.
+    """
+    _refuse_stale(options.stage)
+    out: Path = options.out.absolute()
+    made = packaging.package(
+        packaging.environment(ENVIRONMENT), options.stage, out, *_format(options.format, options.stage)
+    )
+    print(made, end="")
+    if options.format == "cloudformation":
+        _refuse_problems(json.loads((out / "sam.json").read_text(encoding="utf-8")))
+    zipped = out / "deployment.zip"
+    print(f"{zipped}: {zipped.stat().st_size / 1e6:.2f} MB, sha256 {archive.digest(zipped)}")
+    return Exit.OK
+
+
+def _format(name: str, stage: str) -> list[str]:
+    if name == "terraform":
+        return ["--pkg-format", "terraform"]
+    return ["--merge-template", str(files.FOLDER / f"template-{stage}.json")] if stage in template.STAGES else []
+
+
+def _refuse_stale(stage: str) -> None:
+    try:
+        config, stale = files.read_config(), files.stale()
+    except ConfigurationError as error:
+        message = f".chalice/config.json: {error}"
+        raise Failure(message, Exit.BAD_OPTION) from None
+    if stage not in config["stages"]:
+        message = f"there is no stage {stage} in .chalice/config.json; take {', '.join(config['stages'])}"
+        raise Failure(message, Exit.BAD_OPTION)
+    if stale:
+        names = ", ".join(path.name for path in stale)
+        message = f"out of date in .chalice/: {names}; python3 -m infra aws policies writes them"
+        raise Failure(message)
+
+
+def _refuse_problems(finished: verify.Json) -> None:
+    problems = verify.problems(finished)
+    if problems:
+        message = f"the template must not be deployed: {'; '.join(problems)}"
+        raise Failure(message)
