@@ -8,8 +8,8 @@ rows rely on:
 * ``queue``, then ``telemetry``: a reading leaves the queue after it is stored, so what is not in the copy of the queue
   any more is in the later copy of the telemetry. What is in both is stored a second time after a restore, and changes
   nothing: (device, measurement, timestamp) is its identity. The ledger lies in the queue's file, and balances there.
-* ``queue``, ``telemetry`` and ``presence``, then ``devices``: every device that they mention is known, so its readings
-  are not taken for those of a removed device, and its id is not given to another one.
+* ``queue``, ``telemetry``, ``presence`` and ``commands``, then ``devices``: every device that they mention is known, so
+  its readings are not taken for those of a removed device, and its id is not given to another one.
 * ``devices``, then ``audit`` and the pepper: whatever was done is recorded, and every key can be checked.
 """
 

@@ -45,6 +45,7 @@ def test_every_database_that_is_wired_is_backed_up_migrated_and_reset() -> None:
         ("queue.db", "telemetry.db"),
         ("telemetry.db", "devices.db"),
         ("presence.db", "devices.db"),
+        ("commands.db", "devices.db"),
         ("devices.db", "audit.db"),
     ],
 )
