@@ -464,6 +464,10 @@ class CommandRepository(Protocol):
         """Commands of these devices that are still to be sent, in the order in which they were added."""
         ...
 
+    def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
+        """How many commands are still to be sent to each of these devices; those with none are left out."""
+        ...
+
     def advance(
         self, device: DeviceRef, command_id: str, to: CommandStatus, *, now_ms: int, result: Any = None
     ) -> Command | None:

@@ -3,9 +3,18 @@
 import logging
 from collections.abc import Iterator, Mapping
 
+from chalicelib.commands import KEPT_MS
 from chalicelib.errors import Unavailable
 from chalicelib.model import Device
-from chalicelib.ports import Counters, DeviceFilter, DeviceRepository, Idempotency, ReadingStore
+from chalicelib.ports import (
+    CommandRepository,
+    Counters,
+    DeviceFilter,
+    DeviceRepository,
+    Idempotency,
+    ReadingStore,
+    TwinRepository,
+)
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +26,21 @@ SETTLE_MS = 15 * 60_000
 PAGE = 500
 
 
-def purge_removed(*, devices: DeviceRepository, readings: ReadingStore, now_ms: int) -> int:
-    """Purge telemetry of removed devices again, once nothing of theirs can be in flight; returns how many."""
+def purge_removed(
+    *,
+    devices: DeviceRepository,
+    readings: ReadingStore,
+    commands: CommandRepository,
+    twins: TwinRepository,
+    now_ms: int,
+) -> int:
+    """Purge what removed devices leave behind, once nothing of theirs can be in flight; returns how many they are."""
     removed = devices.removed(before_ms=now_ms - SETTLE_MS)
     for device in removed:
         readings.purge(device)
+    if removed:
+        commands.purge(removed)
+        twins.purge(removed)
     devices.forget(removed)
     return len(removed)
 
@@ -53,13 +72,20 @@ def tidy(
     *,
     devices: DeviceRepository,
     readings: ReadingStore,
+    commands: CommandRepository,
+    twins: TwinRepository,
     idempotency: Idempotency,
     counters: Counters,
     now_ms: int,
 ) -> None:
-    """Everything above, and forgetting of old idempotency keys and hourly counts. A silent backend is met next time."""
+    """Everything above, and forgetting of old commands, idempotency keys and hourly counts.
+
+    A silent backend is met next time.
+    """
     try:
-        purged = purge_removed(devices=devices, readings=readings, now_ms=now_ms)
+        commands.expire(now_ms=now_ms)
+        commands.forget(before_ms=now_ms - KEPT_MS)
+        purged = purge_removed(devices=devices, readings=readings, commands=commands, twins=twins, now_ms=now_ms)
         deleted = retain(days_by_type, devices=devices, readings=readings, now_ms=now_ms)
         if purged or deleted:
             log.info("Upkeep purged %d removed devices and deleted %d readings over their age", purged, deleted)

@@ -33,6 +33,12 @@ class MemoryCommands:
             found = [command for command in self._commands.values() if command.device in wanted]
         return [command for command in found if command.pending(now_ms)][:limit]
 
+    def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
+        wanted = frozenset(devices)
+        with self._lock:
+            found = [command for command in self._commands.values() if command.device in wanted]
+        return Counter(command.device for command in found if command.pending(now_ms))
+
     def advance(
         self, device: DeviceRef, command_id: str, to: CommandStatus, *, now_ms: int, result: Any = None
     ) -> Command | None:

@@ -58,13 +58,13 @@ _ADD = f"""
     INSERT INTO commands ({_COLUMNS}) VALUES ({", ".join(f":{column}" for column in _COLUMNS.split(", "))})
     ON CONFLICT DO NOTHING
 """
-_PENDING = f"""
-    SELECT {_COLUMNS} FROM commands
-    WHERE status IN ('queued', 'sent') AND (expires_ms IS NULL OR expires_ms > ?) AND (tenant, device_id) IN (
+_IS_PENDING = """
+    status IN ('queued', 'sent') AND (expires_ms IS NULL OR expires_ms > ?) AND (tenant, device_id) IN (
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
     )
-    ORDER BY position LIMIT ?
 """
+_PENDING = f"SELECT {_COLUMNS} FROM commands WHERE {_IS_PENDING} ORDER BY position LIMIT ?"
+_BACKLOG = f"SELECT tenant, device_id, count(*) FROM commands WHERE {_IS_PENDING} GROUP BY 1, 2"
 _ADVANCE = """
     UPDATE commands SET status = :status, updated_ms = :updated_ms, result = :result, attempts = :attempts
     WHERE tenant = :tenant AND device_id = :device_id AND id = :id
@@ -105,6 +105,11 @@ class SqliteCommands:
         with self.database.reading() as connection:
             rows = connection.execute(_PENDING, (now_ms, json.dumps(devices), limit))
             return [_command(row) for row in rows]
+
+    def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
+        with self.database.reading() as connection:
+            rows = connection.execute(_BACKLOG, (now_ms, json.dumps(devices)))
+            return {DeviceRef(tenant, device_id): number for tenant, device_id, number in rows}
 
     def advance(
         self, device: DeviceRef, command_id: str, to: CommandStatus, *, now_ms: int, result: Any = None

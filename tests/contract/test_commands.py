@@ -73,6 +73,14 @@ def test_pending_ends_at_the_instant_of_expiry(repository: CommandRepository) ->
     assert repository.pending([ONE], now_ms=NOW_MS) == []
 
 
+def test_backlog_counts_what_is_still_to_be_sent(repository: CommandRepository) -> None:
+    repository.add(a_command(), a_command(expires_ms=NOW_MS), a_command(status=CommandStatus.SENT))
+    repository.add(a_command(TWO, status=CommandStatus.DELIVERED), a_command(ELSEWHERE))
+    assert repository.backlog([ONE, TWO, DeviceRef("default", 9)], now_ms=NOW_MS) == {ONE: 2}
+    assert repository.backlog([ELSEWHERE], now_ms=NOW_MS) == {ELSEWHERE: 1}
+    assert repository.backlog([], now_ms=NOW_MS) == {}
+
+
 @pytest.mark.parametrize("status", list(CommandStatus))
 @pytest.mark.parametrize("to", list(CommandStatus))
 def test_a_command_goes_where_the_life_cycle_says_and_nowhere_else(
