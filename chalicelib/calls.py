@@ -134,7 +134,7 @@ def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = shown(".".join(str(part) for part in first["loc"])) or "body"
+        name = shown(".".join(str(part) for part in first["loc"] if part != "[key]")) or "body"
         text = first["msg"].removeprefix("Value error, ")
         message = f"{name}: {text}"
         limits = (first.get("ctx", {}).get(word) for word in _LIMITS)

@@ -4,8 +4,8 @@ Request validation, access, rate limits, error bodies, OpenAPI and the function'
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
@@ -71,6 +71,8 @@ class Endpoint:
         bulk: The body may be as large as a batch of readings.
         memory_mb: Of the endpoint's Lambda function; its share of a processor grows with it.
         timeout_s: After which Lambda gives a call up, at most 29, what API Gateway waits.
+        links: Endpoints that take something out of this one's answer: by name, the parameters as OpenAPI runtime
+            expressions.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Endpoint:
     bulk: bool = False
     memory_mb: int = 512
     timeout_s: int = 10
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def body_model(self) -> type[BaseModel] | None:
@@ -116,6 +119,11 @@ class Worker(NamedTuple):
     uses: tuple[str, ...]
     memory_mb: int
     timeout_s: int
+
+
+def leads_to(*names: str, **parameters: str) -> dict[str, dict[str, str]]:
+    """Links to the endpoints *names*, each with these parameters as OpenAPI runtime expressions."""
+    return {name: dict(parameters) for name in names}
 
 
 def endpoint(

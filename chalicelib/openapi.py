@@ -135,7 +135,7 @@ def _parameters(declared: Endpoint) -> list[dict[str, Any]]:
                 {"name": name, "in": "query", "required": name in required, "schema": _without_null(described)}
             )
     if declared.idempotent:
-        schema = {"type": "string", "minLength": 1, "maxLength": 64}
+        schema = {"type": "string", "pattern": "^[!-~]([ -~]{0,62}[!-~])?$"}
         parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
     return parameters
 
@@ -153,13 +153,17 @@ def _request_body(declared: Endpoint) -> dict[str, Any] | None:
         return {"required": True, "content": declared.payload_schema}
     if declared.body_model is None:
         return None
-    required = any(field.is_required() for field in declared.body_model.model_fields.values())
+    asked = declared.body_model.model_json_schema()
+    required = "required" in asked or "anyOf" in asked
     reference = {"$ref": REF.format(model=declared.body_model.__name__)}
     return {"required": required, "content": {"application/json": {"schema": reference}}}
 
 
 def _responses(declared: Endpoint) -> dict[str, Any]:
-    responses: dict[str, Any] = {str(declared.status): {"description": "Done", **_content(declared)}}
+    done: dict[str, Any] = {"description": "Done", **_content(declared)}
+    if declared.links:
+        done["links"] = {name: {"operationId": name, "parameters": given} for name, given in declared.links.items()}
+    responses: dict[str, Any] = {str(declared.status): done}
     if declared.conditional:
         responses["304"] = {"description": "Not changed since the ETag in If-None-Match"}
     for status in sorted(_error_statuses(declared)):

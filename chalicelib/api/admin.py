@@ -4,7 +4,7 @@ from pydantic import Field
 
 from chalicelib import access, times
 from chalicelib.calls import Call
-from chalicelib.declare import Answer, Query
+from chalicelib.declare import Answer, Query, leads_to
 from chalicelib.errors import NotFound
 from chalicelib.http import Resource
 from chalicelib.model import DeadLetter, Scope
@@ -75,7 +75,17 @@ class AuditOut(Answer):
     next_cursor: str | None
 
 
-@resource.get("/dead-letters", access=ADMIN, uses=["queue:dead-letters"])
+@resource.get(
+    "/dead-letters",
+    access=ADMIN,
+    uses=["queue:dead-letters"],
+    links=leads_to(
+        "read_dead_letter",
+        "replay_dead_letter",
+        "discard_dead_letter",
+        letter_id="$response.body#/dead_letters/0/id",
+    ),
+)
 def list_dead_letters(call: Call, query: LettersQuery) -> DeadLettersOut:  # noqa: ARG001 - every handler takes the call
     """List messages that could not be stored, with reason and payload."""
     letters = services().queue.dead_letters(after_id=query.cursor, limit=query.limit + 1)

@@ -11,7 +11,7 @@ from chalicelib.api import configuration_shapes as values
 from chalicelib.api import device_shapes as shapes
 from chalicelib.api.devices import apply_change, stored_count
 from chalicelib.calls import Call
-from chalicelib.declare import Answer, Query
+from chalicelib.declare import Answer, Query, leads_to
 from chalicelib.errors import NotFound
 from chalicelib.http import Resource
 from chalicelib.model import ONLINE_FOR_S, Device, DeviceStatus, Scope
@@ -146,7 +146,14 @@ def delete_device(call: Call, device_id: int) -> shapes.RemovedOut:
     return shapes.RemovedOut(message="Device deleted", device_id=device_id)
 
 
-@resource.post("/{device_id}/keys", access=WRITE, status=201, uses=("credentials:write", "audit:write"), errors=(409,))
+@resource.post(
+    "/{device_id}/keys",
+    access=WRITE,
+    status=201,
+    uses=("credentials:write", "audit:write"),
+    errors=(409,),
+    links=leads_to("revoke_device_key", device_id="$request.path.device_id", key_id="$response.body#/key_id"),
+)
 def issue_device_key(call: Call, device_id: int) -> shapes.NewKeyOut:
     """Give a device one more key, shown this once; at most two live at a time."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)

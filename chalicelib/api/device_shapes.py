@@ -1,6 +1,6 @@
 """What devices and administrators send and read of device records."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -10,7 +10,7 @@ from chalicelib.api.texts import ConfigKey, Label, Name, Prose, Tag, Version
 from chalicelib.declare import Answer, Body, DeviceBody
 from chalicelib.model import Credential, Device, Sighting
 
-Configuration = dict[ConfigKey, JsonValue]
+Configuration = Annotated[dict[ConfigKey, JsonValue], Field(json_schema_extra={"additionalProperties": False})]
 Status = Literal["active", "inactive", "maintenance", "error"]
 
 

@@ -8,6 +8,7 @@ from chalicelib.api import configuration_shapes as values
 from chalicelib.api import device_shapes as shapes
 from chalicelib.api.rates import DEVICE_WRITES, REGISTRATIONS
 from chalicelib.calls import Call
+from chalicelib.declare import leads_to
 from chalicelib.errors import InvalidInput, Unavailable
 from chalicelib.http import Resource
 from chalicelib.model import DEFAULT_TENANT, Device, DeviceDraft, DeviceStatus, Sighting
@@ -25,6 +26,14 @@ MAX_OVERLAP_S = 30 * 86_400
     uses=["devices:write", "credentials:read"],
     idempotent="rerun",
     errors=(409,),
+    links=leads_to(
+        "read_device",
+        "change_device",
+        "change_device_status",
+        "issue_device_key",
+        "delete_device",
+        device_id="$response.body#/device/id",
+    ),
 )
 def register_device(call: Call, body: shapes.Registration) -> shapes.RegisteredOut:
     """Register a device and show its key, this once."""
@@ -63,7 +72,7 @@ def send_heartbeat(call: Call) -> shapes.HeartbeatOut:
     )
 
 
-@resource.put("/config", access=access.DEVICE, limit=DEVICE_WRITES, uses=["devices:write"])
+@resource.put("/config", access=access.DEVICE, limit=DEVICE_WRITES, uses=["devices:write", "presence:read"])
 def change_own_record(call: Call, body: shapes.OwnChange) -> shapes.ChangedOut:
     """Change the calling device's location, versions, configuration or status."""
     changed = apply_change(call.device, body, now_ms=call.now_ms)

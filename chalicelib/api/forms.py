@@ -30,6 +30,7 @@ Instant = Annotated[
         "-24h",
     ),
 ]
+FutureInstant = Annotated[str, _spelled(INSTANT_PATTERN, "like any instant, but in the future", "2099-12-31T00:00:00Z")]
 BodyInstant = Annotated[Instant | StrictInt | StrictFloat, Field(union_mode="left_to_right")]
 Names = Annotated[str, _spelled(NAMES_PATTERN, "measurement names, comma-separated", "temperature,humidity")]
 WindowWidth = Annotated[

@@ -9,9 +9,9 @@ from chalicelib.api.forms import Instant
 from chalicelib.api.telemetry_shapes import LedgerOut
 from chalicelib.calls import Call
 from chalicelib.declare import Answer, Query
-from chalicelib.errors import InvalidInput
 from chalicelib.http import Resource
 from chalicelib.model import CredentialKind, Device, DeviceStatus, Scope
+from chalicelib.query import require_order
 from chalicelib.wiring import services
 
 resource = Resource(__name__, prefix="/api/v1/admin", tag="Administration")
@@ -60,7 +60,7 @@ class AnalyticsQuery(Query):
     """The window to look at."""
 
     start_time: Instant = "-1h"
-    end_time: Instant | None = None
+    end_time: Instant = "now"
     top: int = Field(10, ge=1, le=100, description="how many busiest and silent devices to name")
 
 
@@ -138,10 +138,8 @@ def read_dashboard(call: Call) -> DashboardOut:
 def read_analytics(call: Call, query: AnalyticsQuery) -> AnalyticsOut:
     """Survey the fleet over a window: volume, statistics by measurement, busy and silent devices, refusals."""
     start_ms = times.parse_instant(query.start_time, field="start_time", now_ms=call.now_ms, relative=True)
-    end_ms = times.parse_instant(query.end_time or "now", field="end_time", now_ms=call.now_ms, relative=True)
-    if start_ms >= end_ms:
-        message = "start_time must be before end_time"
-        raise InvalidInput(message, field="start_time")
+    end_ms = times.parse_instant(query.end_time, field="end_time", now_ms=call.now_ms, relative=True)
+    require_order(start_ms, end_ms, start="start_time", end="end_time")
     now = services()
     now.counters.flush()
     found = analytics.analyse(
@@ -163,7 +161,7 @@ def _analytics_out(found: analytics.Analysis, start_ms: int, end_ms: int) -> Ana
         ),
         devices_surveyed=found.surveyed,
         readings=found.readings,
-        readings_per_minute=round(found.readings * 60_000 / (end_ms - start_ms), 3),
+        readings_per_minute=round(found.readings * 60_000 / max(end_ms - start_ms, 1), 3),
         by_type=found.by_type,
         by_measurement={
             name: StatisticsOut(

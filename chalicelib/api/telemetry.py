@@ -7,6 +7,7 @@ from chalicelib.api import telemetry_shapes as shapes
 from chalicelib.api.payload_schema import PAYLOAD_SCHEMA
 from chalicelib.api.rates import DEVICE_WRITES
 from chalicelib.calls import Call
+from chalicelib.declare import leads_to
 from chalicelib.http import Resource
 from chalicelib.model import Reading
 from chalicelib.wiring import services
@@ -15,6 +16,14 @@ resource = Resource(__name__, prefix="/api/v1", tag="Telemetry")
 MAX_WAIT_S = 20
 MAX_WAITERS = 8
 """Half of the local front's threads: the others serve everybody else, also while nothing gets stored."""
+READ_BACK = leads_to(
+    "read_latest",
+    "read_telemetry",
+    "read_telemetry_range",
+    "read_aggregated",
+    "delete_telemetry",
+    device_id="$response.body#/device_id",
+)
 
 _waiters = threading.BoundedSemaphore(MAX_WAITERS)
 
@@ -50,6 +59,7 @@ def _accept(call: Call) -> shapes.AcceptedOut:
     inline=True,
     idempotent="answer",
     payload_schema=PAYLOAD_SCHEMA,
+    links=READ_BACK,
 )
 def submit_telemetry(call: Call) -> shapes.AcceptedOut:
     """Send readings; 201 means that they are durable.
@@ -69,6 +79,7 @@ def submit_telemetry(call: Call) -> shapes.AcceptedOut:
     inline=True,
     idempotent="answer",
     payload_schema=PAYLOAD_SCHEMA,
+    links=READ_BACK,
 )
 def submit_telemetry_short(call: Call) -> shapes.AcceptedOut:
     """Send readings, under the predecessor's second address."""

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from chalicelib import access, times, tokens
-from chalicelib.api.forms import Instant
+from chalicelib.api.forms import FutureInstant
 from chalicelib.calls import Call
-from chalicelib.declare import Answer, Body
+from chalicelib.declare import Answer, Body, leads_to
 from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.http import Resource
 from chalicelib.model import CredentialKind, Scope
@@ -24,7 +24,7 @@ class TokenRequest(Body):
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 _.:@-]+$")
     ]
     scopes: list[Scope] = Field(min_length=1, max_length=6)
-    expires_at: Instant | None = Field(None, description="in the future; nothing for a token that does not expire")
+    expires_at: FutureInstant | None = Field(None, description="nothing for a token that does not expire")
 
 
 class TokenOut(Answer):
@@ -82,7 +82,14 @@ def list_tokens(call: Call) -> TokensOut:
     return TokensOut(tokens=shown, count=len(shown))
 
 
-@resource.post("/tokens", access=ADMIN, status=201, uses=["credentials:write", "audit:write"], errors=(409,))
+@resource.post(
+    "/tokens",
+    access=ADMIN,
+    status=201,
+    uses=["credentials:write", "audit:write"],
+    errors=(409,),
+    links=leads_to("revoke_token", token_id="$response.body#/id"),  # noqa: S106 - where it is found
+)
 def create_token(call: Call, body: TokenRequest) -> NewTokenOut:
     """Make a token; its value is shown this once."""
     expires_ms = _expiry(body.expires_at, call.now_ms)
