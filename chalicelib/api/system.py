@@ -16,7 +16,8 @@ from chalicelib.wiring import Services, services
 
 resource = Resource(__name__, prefix="", tag="System")
 VITAL = frozenset({"database", "queue"})
-USES = ("devices:read", "queue:read", "readings:read", "presence:read", "counters:read")
+FLEET = ("devices:read", "queue:read", "presence:read")
+USES = (*FLEET, "readings:read")
 
 
 class RootOut(Answer):
@@ -93,7 +94,7 @@ def read_status(call: Call) -> StatusOut:
     return _status(call)
 
 
-@resource.get("/metrics", access=access.OPERATOR, uses=USES, errors=(503,))
+@resource.get("/metrics", access=access.OPERATOR, uses=(*FLEET, "counters:read"), errors=(503,))
 def read_metrics(call: Call) -> Text:
     """Metrics in Prometheus' text format."""
     now = services()

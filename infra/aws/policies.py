@@ -19,8 +19,12 @@ def policy(function: Function, app_name: str, stage: str) -> dict[str, Any]:
     """The policy document of one function.
 
     Raises:
-        KeyError: It uses a right that `rights` does not know.
+        ValueError: It uses something that `rights` does not know.
     """
+    unknown = sorted(function.uses - RIGHTS.keys())
+    if unknown:
+        message = f"{function.name} declares {', '.join(unknown)}, which infra/aws/rights.py does not know"
+        raise ValueError(message)
     allowed: dict[str, set[str]] = {}
     for use in function.uses:
         for resource, actions in RIGHTS[use].actions.items():

@@ -37,7 +37,7 @@ def _right(methods: str, actions: dict[str, tuple[str, ...]]) -> Right:
 
 RIGHTS: dict[str, Right] = {
     "devices:read": _right(
-        "get find removed existing page count stats tenants check",
+        "get find removed existing page count stats tenants revision check",
         {TABLE: ("dynamodb:DescribeTable", *_GET), INDEXES: ("dynamodb:Query",)},
     ),
     "devices:write": _right("add update remove forget", _WRITE_TABLE),
@@ -57,6 +57,11 @@ RIGHTS: dict[str, Right] = {
     "presence:write": _right("mark forget", _WRITE_TABLE),
     "audit:read": _right("page", _READ_TABLE),
     "audit:write": _right("append", _WRITE_TABLE),
+    "commands:read": _right("get pending page counts revision check", _READ_TABLE),
+    "commands:write": _right("add advance expire forget purge", _WRITE_TABLE),
+    "twins:read": _right("get changed revision check", _READ_TABLE),
+    "twins:write": _right("put purge", _WRITE_TABLE),
+    "mqtt:read": _right("check", {}),
     "idempotency:write": _right("begin finish expire", _WRITE_TABLE),
     "counters:read": _right("totals since flush", _READ_TABLE),
     "counters:write": _right("add expire flush", _WRITE_TABLE),

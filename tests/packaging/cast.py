@@ -1,0 +1,41 @@
+"""Records for the calls of `calls`: a device with a reading, a token, a dead letter."""
+
+import time
+
+from chalicelib import tokens
+from chalicelib.devices import IssuedKey
+from chalicelib.model import DEFAULT_TENANT, Scope
+from chalicelib.wiring import Services
+from tests.builders import a_device, a_reading, received, send
+
+
+def words(services: Services) -> dict[str, str]:
+    """Make the records; returns what stands for the words in braces, and the two credentials."""
+    now_ms = time.time_ns() // 1_000_000
+    registered = a_device(services)
+    device = registered.device
+    services.readings.write([a_reading(device, now_ms - 1000)])
+    send(services, device)
+    (message,) = received(services)
+    services.queue.bury(message.receipt, reason="no such thing", now_ms=now_ms)
+    token = _token(services, "ops", Scope.ADMIN, now_ms)
+    spare = _token(services, "spare", Scope.DEVICES_READ, now_ms)
+    return {
+        "device": registered.key,
+        "admin": token.text,
+        "device_id": str(device.id),
+        "key_id": registered.key.split("_")[2],
+        "token_id": spare.id,
+        "letter_id": services.queue.dead_letters()[0].id,
+    }
+
+
+def _token(services: Services, name: str, scope: Scope, now_ms: int) -> IssuedKey:
+    return tokens.issue_token(
+        name,
+        frozenset({scope}),
+        tenant=DEFAULT_TENANT,
+        credentials=services.credentials,
+        pepper=services.pepper,
+        now_ms=now_ms,
+    )
