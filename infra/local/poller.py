@@ -5,6 +5,8 @@
 * While the store is away (the handler raises `Unavailable`) every message goes back at once and its delivery is not
   counted, or an outage would turn the whole queue into dead letters. Only the poller waits, longer each time, and
   then tries with a single message.
+* A message whose last delivery ended without a word may have killed the consumer. It is delivered alone, or the
+  deaths would count for its neighbours too and make dead letters of them.
 """
 
 import logging
@@ -73,6 +75,7 @@ class Poller:
         self._jitter = jitter
         self._outages = 0
         self._limit = BATCH_MESSAGES
+        self._suspects = 0
 
     def run(self, draining: threading.Event) -> None:
         """Poll until *draining* is set; the batch in hand is finished."""
@@ -81,16 +84,26 @@ class Poller:
 
     def round(self) -> float:
         """Take, handle and settle one batch; returns how many seconds to wait before the next."""
-        limit = 1 if self._outages else self._limit
+        limit = 1 if self._outages or self._suspects else self._limit
         try:
             messages = self._queue.receive(limit=limit, visibility_s=self._visibility_s, now_ms=self._now_ms())
             if messages:
-                self._deliver(messages)
+                self._deliver(self._apart(messages))
         except Unavailable as error:
             return self._away(error)
         if messages or not self._outages:
             self._back()
         return 0.0 if len(messages) >= limit else WINDOW_S
+
+    def _apart(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Those of *messages* to deliver now: one that was delivered before is alone, everything else goes back."""
+        again = [message for message in messages if message.receive_count > 1]
+        if again and len(messages) > 1:
+            others = [message.receipt for message in messages if message is not again[0]]
+            self._queue.release(others, delay_s=0.0, now_ms=self._now_ms(), uncounted=True)
+            self._suspects, messages = len(again), again[:1]
+        self._suspects = max(0, self._suspects - 1)
+        return messages
 
     def _deliver(self, messages: Sequence[Message]) -> None:
         context = LambdaContext(self._name, str(uuid.uuid4()), self._visibility_s)

@@ -135,7 +135,7 @@ def test_poller_brings_a_message_that_always_fails_to_the_dead_letters(rig: Rig)
 
 
 def test_poller_deletes_nothing_after_an_exception(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    """The whole batch comes again, later, and each delivery counts."""
+    """All of them come again, later and each alone, and each delivery counts."""
     rig.send("a", "b")
 
     def bug(_event: dict[str, Any]) -> None:
@@ -148,6 +148,8 @@ def test_poller_deletes_nothing_after_an_exception(rig: Rig, caplog: pytest.LogC
     rig.behave = lambda _event: None
     rig.clock.now_ms += 60_000
     rig.poller.round()
+    rig.poller.round()
+    assert rig.bodies() == [["a", "b"], ["a"], ["b"]]
     assert rig.events[1]["Records"][0]["attributes"]["ApproximateReceiveCount"] == "2"
     assert rig.queue.ledger().stored == 4
 
