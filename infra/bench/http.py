@@ -98,6 +98,7 @@ class _Measured:
         self._keys = [device.key for device in instance.register(DEVICES)]
         self._promised = self._cut_off = self._refused = self._broken = 0
         self._batch_runs = 0
+        self._bystanders = machine.Bystanders(instance.pids.values())
         self._send(1, 64, min(1.0, options.seconds))  # warm: caches filled, statements prepared
 
     def at_rest(self) -> list[Figure]:
@@ -181,6 +182,7 @@ class _Measured:
             "accepted_without_answer": surplus,
             "refused": self._refused,
             "broken": self._broken,
+            "processor_used_by_others_percent": self._bystanders.percent(),
             "memory_after_pss_mb": round(self._instance.memory_mb()[1], 1),
         }
 

@@ -6,6 +6,7 @@ import sqlite3
 import statistics
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,32 @@ def cpu_seconds(pid: int) -> float:
     """Processor time that a process has used, in user and system mode together."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Bystanders:
+    """How much of the processors others used meanwhile: figures taken beside much of that are worth nothing.
+
+    Args:
+        pids: Processes that belong to the measurement, beside this one and those that it waited for.
+
+    Source: Linux, proc(5), stat: user, nice, system, irq, softirq and steal count as used.
+    """
+
+    def __init__(self, pids: Collection[int]) -> None:
+        self._pids = pids
+        self._started = self._now()
+
+    def percent(self) -> float:
+        """Of all processors together, since this object was made."""
+        wall_s, used_s, own_s = (now - was for now, was in zip(self._now(), self._started, strict=True))
+        return round(100 * max(0.0, used_s - own_s) / (wall_s * (os.cpu_count() or 1)), 1)
+
+    def _now(self) -> tuple[float, float, float]:
+        with Path("/proc/stat").open(encoding="ascii") as file:
+            ticks = [int(field) for field in file.readline().split()[1:9]]
+        idle_or_waiting = ticks[3] + ticks[4]
+        used_s = (sum(ticks) - idle_or_waiting) / os.sysconf("SC_CLK_TCK")
+        return time.monotonic(), used_s, sum(os.times()[:4]) + sum(map(cpu_seconds, self._pids))
 
 
 def _cpu_model() -> str:
