@@ -16,6 +16,7 @@ from chalicelib.variables import (
     date_ms,
     one_of,
     optional_boolean,
+    optional_path,
     retention,
     setting,
     sqlite_path,
@@ -147,10 +148,25 @@ class Settings:
     mqtt_host: str = setting(
         "MQTT_HOST", str, "127.0.0.1", "address of the MQTT listeners, and what devices are told to connect to"
     )
-    mqtt_port: int = setting("MQTT_PORT", between(0, 65_535), 1883, "port of MQTT without TLS; 0: no MQTT at all")
-    mqtt_tls_port: int = setting("MQTT_TLS_PORT", between(0, 65_535), 8883, "port of MQTT with TLS; 0: none")
+    mqtt_port: int = setting("MQTT_PORT", between(0, 65_535), 1883, "port of MQTT without TLS; 0 takes a free one")
+    mqtt_tls_port: int = setting(
+        "MQTT_TLS_PORT", between(0, 65_535), 8883, "port of MQTT over TLS, with a certificate; 0 takes a free one"
+    )
     mqtt_websocket_port: int = setting(
-        "MQTT_WEBSOCKET_PORT", between(0, 65_535), 9001, "port of MQTT over WebSocket; 0: none"
+        "MQTT_WEBSOCKET_PORT", between(0, 65_535), 9001, "port of MQTT over WebSocket; 0 takes a free one"
+    )
+    mqtt_certificate: Path | None = setting(
+        "MQTT_TLS_CERTIFICATE", optional_path, None, "PEM file of the certificate chain; opens the TLS port", shown=""
+    )
+    mqtt_private_key: Path | None = setting(
+        "MQTT_TLS_PRIVATE_KEY", optional_path, None, "PEM file of the certificate's private key", shown=""
+    )
+    mqtt_legacy: bool = setting(
+        "IOTFLOW_MQTT_LEGACY",
+        boolean,
+        False,
+        "true lets MQTT clients without a key in, as the predecessor did; only in the local stage on loopback",
+        shown="false",
     )
     iotdb_host: str = setting("IOTDB_HOST", str, "localhost", "shown by telemetry/status")
     iotdb_port: int = setting("IOTDB_PORT", between(1, 65_535), 6667, "shown by telemetry/status")
@@ -158,13 +174,8 @@ class Settings:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        """Whether only this machine can reach the service over HTTP."""
+        return _is_loopback(self.host)
 
     @property
     def local(self) -> bool:
@@ -187,6 +198,15 @@ class Settings:
         if self.cors_origins or self.stage != "local":
             return self.cors_origins
         return ("http://localhost:3000", "http://127.0.0.1:3000")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def variables() -> dict[str, Variable]:
@@ -226,4 +246,13 @@ def _refuse_open_doors(settings: Settings) -> None:
             f"IOTFLOW_PUBLIC_TELEMETRY=true on {settings.host} would show everybody's telemetry to the network; "
             "set IOTFLOW_ALLOW_PUBLIC=true as well if that is meant"
         )
+        raise SettingsError(message)
+    if settings.mqtt_legacy and not (settings.local and _is_loopback(settings.mqtt_host)):
+        message = (
+            "IOTFLOW_MQTT_LEGACY=true lets anybody write: it works only in the local stage, "
+            "with HOST and MQTT_HOST on loopback"
+        )
+        raise SettingsError(message)
+    if (settings.mqtt_certificate is None) != (settings.mqtt_private_key is None):
+        message = "MQTT_TLS_CERTIFICATE and MQTT_TLS_PRIVATE_KEY are given together, or neither"
         raise SettingsError(message)

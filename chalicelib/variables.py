@@ -93,6 +93,11 @@ def retention(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(days.items())
 
 
+def optional_path(text: str) -> Path | None:
+    """A path; None for nothing."""
+    return Path(text) if text else None
+
+
 def sqlite_path(text: str) -> Path | None:
     """The path of a sqlite:/// URL; None for nothing."""
     if not text:

@@ -9,7 +9,13 @@ from pathlib import Path
 from infra.bootstrap import ROOT
 from infra.failure import Exit, Failure
 
-VARIABLES = {"host": "HOST", "port": "PORT", "data": "IOTFLOW_DATA", "store": "IOTFLOW_STORE"}
+VARIABLES = {
+    "host": "HOST",
+    "port": "PORT",
+    "mqtt_port": "MQTT_PORT",
+    "data": "IOTFLOW_DATA",
+    "store": "IOTFLOW_STORE",
+}
 """Option -> the variable it stands for."""
 
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")

@@ -5,24 +5,27 @@ import json
 import sys
 from typing import Any
 
+from chalicelib.settings import Settings, SettingsError, from_environment
 from infra import first_start, terminal
 from infra.backup.marker import unfinished
 from infra.environment import add_data_options, data_folder, gather
 from infra.failure import Exit, Failure
 from infra.supervisor import background
 from infra.supervisor.folder import RunFolder
+from infra.supervisor.listeners import open_all, ports
 from infra.supervisor.loop import Supervisor
 from infra.supervisor.output import LogFiles, Output, Screen
 from infra.supervisor.plan import PROCESSES
-from infra.supervisor.sockets import listen, url_of
+from infra.supervisor.sockets import mqtt_url_of, url_of
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("-d", "--detach", action="store_true", help="run in the background; return when ready")
-    parser.add_argument("--json", action="store_true", help="print url, token, pids and data as one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print url, mqtt, token, pids and data as one line of JSON")
     parser.add_argument("--host", help="address to listen on [HOST, 127.0.0.1]")
     parser.add_argument("--port", help="port to listen on, 0 for a free one [PORT, 5000]")
+    parser.add_argument("--mqtt-port", help="MQTT port to listen on, 0 for a free one [MQTT_PORT, 1883]")
     parser.add_argument("--store", help="where telemetry is stored [IOTFLOW_STORE, sqlite]")
     add_data_options(parser)
     parser.set_defaults(run=up)
@@ -35,12 +38,12 @@ def up(options: argparse.Namespace) -> int:
         Failure: A setting, the data directory, the port or a process does not work.
     """
     variables = gather(options)
-    host, port = _checked(variables)
+    settings = _checked(variables)
     folder = RunFolder(data_folder(variables))
     folder.claim()
     _refuse_mixed(folder)
-    listener = listen(host, port)
-    variables |= {"HOST": host, "PORT": str(listener.getsockname()[1]), "IOTFLOW_DATA": str(folder.data)}
+    listeners = open_all(settings, variables)
+    variables |= {"HOST": settings.host, **ports(listeners), "IOTFLOW_DATA": str(folder.data)}
     if not options.detach and sys.stdout.isatty():
         variables.setdefault("IOTFLOW_LOG_FORMAT", "text")
     output: Output = LogFiles(folder.logs)
@@ -51,14 +54,21 @@ def up(options: argparse.Namespace) -> int:
         return Supervisor(
             PROCESSES,
             environment=variables,
-            listener=listener,
+            listeners=listeners,
             folder=folder,
             output=output,
             background=options.detach,
         )
 
     def announce(pids: dict[str, int]) -> None:
-        report = {"url": url_of(listener), "token": _token(variables), "pids": pids, "data": str(folder.data)}
+        report = {
+            "url": url_of(listeners["http"]),
+            "mqtt": mqtt_url_of(listeners["mqtt"]),
+            "ports": {name: listener.getsockname()[1] for name, listener in listeners.items()},
+            "token": _token(variables),
+            "pids": pids,
+            "data": str(folder.data),
+        }
         print(json.dumps(report) if options.json else welcome(report, detached=options.detach), flush=True)
 
     if options.detach:
@@ -77,6 +87,7 @@ def welcome(report: dict[str, Any], *, detached: bool) -> str:
 {terminal.paint("IoTFlow is running.", terminal.BOLD)}
 
   API    {terminal.paint(url, terminal.CYAN)}
+  MQTT   {terminal.paint(report["mqtt"], terminal.CYAN)}
   docs   {url}/docs
   data   {report["data"]}{shown if token else ""}
 
@@ -90,10 +101,8 @@ Stop it with {"python3 -m infra down" if detached else "Ctrl-C"}.
 """
 
 
-def _checked(variables: dict[str, str]) -> tuple[str, int]:
-    """Host and port of valid settings that several processes can share."""
-    from chalicelib.settings import SettingsError, from_environment
-
+def _checked(variables: dict[str, str]) -> Settings:
+    """Valid settings that several processes can share."""
     try:
         chosen = from_environment(variables)
     except SettingsError as error:
@@ -102,7 +111,7 @@ def _checked(variables: dict[str, str]) -> tuple[str, int]:
         if getattr(chosen, name) == "memory":
             message = f"IOTFLOW_{name.upper()}=memory works in a single process only (chalice local); take sqlite"
             raise Failure(message, Exit.BAD_OPTION)
-    return chosen.host, chosen.port
+    return chosen
 
 
 def _refuse_mixed(folder: RunFolder) -> None:

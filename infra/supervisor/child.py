@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from infra.supervisor.backoff import next_delay_s
 from infra.supervisor.folder import ProcessState
-from infra.supervisor.plan import LISTENER, ProcessPlan
+from infra.supervisor.plan import ProcessPlan
 
 READY_S = 20.0
 """A process that is not ready after this long is killed."""
@@ -38,7 +38,7 @@ class Child:
 
     def __init__(self, plan: ProcessPlan) -> None:
         self.name = plan.name
-        self._arguments = plan.arguments
+        self._plan = plan
         self.state = State.STOPPED
         self.deadline_s: float | None = None
         self.last_exit: str | None = None
@@ -53,21 +53,30 @@ class Child:
         """The process id while it lives."""
         return self._process.pid if self._process else None
 
-    def start(self, environment: Mapping[str, str], *, output_fd: int, listener_fd: int, inherited: list[int]) -> int:
+    def start(
+        self,
+        environment: Mapping[str, str],
+        *,
+        output_fd: int,
+        listener_fds: Mapping[str, int],
+        inherited: list[int],
+    ) -> int:
         """Start the process; returns the descriptor on which it will say that it is ready.
 
         Args:
             environment: All its variables but the one for readiness.
             output_fd: Where its standard output and error go.
-            listener_fd: Handed on if its command asks for it.
+            listener_fds: Handed on by name if its plan asks for them.
             inherited: More descriptors that it keeps open.
 
         Raises:
             OSError: The machine has no room for another process; call `start_later`.
         """
         ready_fd, write_fd = os.pipe()
-        command = [sys.executable, *(part.replace(LISTENER, str(listener_fd)) for part in self._arguments)]
-        passed = [*inherited, write_fd, *([listener_fd] if LISTENER in self._arguments else [])]
+        given = [(option, listener_fds[name]) for option, name in self._plan.listeners if name in listener_fds]
+        options = [part for option, descriptor in given for part in (option, str(descriptor))]
+        command = [sys.executable, *self._plan.arguments, *options]
+        passed = [*inherited, write_fd, *(descriptor for _option, descriptor in given)]
         self._started_s = time.monotonic()
         try:
             self._process = subprocess.Popen(

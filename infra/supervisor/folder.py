@@ -38,6 +38,7 @@ class InstanceState(NamedTuple):
     started_ms: int
     background: bool
     processes: tuple[ProcessState, ...]
+    mqtt_url: str = ""
 
 
 class RunFolder:

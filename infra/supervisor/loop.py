@@ -14,7 +14,7 @@ from infra.supervisor.folder import InstanceState, RunFolder
 from infra.supervisor.output import SUPERVISOR, Output
 from infra.supervisor.plan import ProcessPlan
 from infra.supervisor.signals import STOP, Signals
-from infra.supervisor.sockets import url_of
+from infra.supervisor.sockets import mqtt_url_of, url_of
 
 ROTATE_EVERY_S = 60.0
 
@@ -25,7 +25,7 @@ class Supervisor:
     Args:
         plans: The processes, in the order of starting and stopping.
         environment: Their variables.
-        listener: The listening socket, for the process whose command asks for it.
+        listeners: The listening sockets by name, ``http`` and others, for the processes that ask for them.
         folder: Claimed already; its state file is kept up to date.
         output: Where the processes' words go.
         background: Only told on, in the state file.
@@ -36,16 +36,18 @@ class Supervisor:
         plans: Sequence[ProcessPlan],
         *,
         environment: Mapping[str, str],
-        listener: socket.socket,
+        listeners: Mapping[str, socket.socket],
         folder: RunFolder,
         output: Output,
         background: bool,
     ) -> None:
         self._children = [Child(plan) for plan in plans]
-        self._listener = listener
+        self._listeners = listeners
         self._folder = folder
         self._output = output
-        self._state = InstanceState(url_of(listener), time.time_ns() // 1_000_000, background, ())
+        self._state = InstanceState(
+            url_of(listeners["http"]), time.time_ns() // 1_000_000, background, (), mqtt_url_of(listeners["mqtt"])
+        )
         self._alive_fd, self._alive_write_fd = os.pipe()
         self._environment = {**environment, "IOTFLOW_PARENT_FD": str(self._alive_fd), "PYTHONUNBUFFERED": "1"}
         self._selector = selectors.DefaultSelector()
@@ -101,7 +103,7 @@ class Supervisor:
             ready_fd = child.start(
                 self._environment,
                 output_fd=output_fd,
-                listener_fd=self._listener.fileno(),
+                listener_fds={name: listener.fileno() for name, listener in self._listeners.items()},
                 inherited=[self._alive_fd, self._folder.processes_fd],
             )
         finally:
@@ -155,7 +157,11 @@ class Supervisor:
     def _stop(self) -> None:
         """Begin to stop, or go one step on: ask the first process that still runs to end."""
         self._stopping = True
-        self._listener.close()  # the front has its own; from here on nobody new is let in
+        for listener in self._listeners.values():
+            listener.close()  # the processes have their own; from here on nobody new is let in
+        for child in self._children:
+            if child.state is State.WAITING:
+                child.stop()  # it has no process, and must not get one any more
         for child in self._children:
             if child.state is not State.STOPPING:
                 child.stop()

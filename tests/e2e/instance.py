@@ -58,6 +58,7 @@ class Instance:
 
     Attributes:
         url: Where it listens.
+        mqtt_ports: Its ports by name: ``mqtt``, ``mqtt_websocket`` and, with a certificate, ``mqtt_tls``.
         token: The administrator's, from the first start.
         pids: Process ids by name, ``supervisor`` included, at the last start; `pid` asks anew.
     """
@@ -68,16 +69,19 @@ class Instance:
         self.url = ""
         self.token = ""
         self.pids: dict[str, int] = {}
+        self.mqtt_ports: dict[str, int] = {}
 
     def up(self, *options: str) -> None:
         """Start it in the background and wait until it is ready."""
         where = ["--data", str(self.data), "--port", self.url.rpartition(":")[2] or "0", "--env", os.devnull]
+        where += ["--mqtt-port", str(self.mqtt_ports.get("mqtt", 0))]
         started = infra("up", "-d", "--json", *where, *options, environment=self.environment)
         assert started.returncode == 0, started.stderr
         report = json.loads(started.stdout)
         self.url = report["url"]
         self.token = report["token"] or self.token
         self.pids = report["pids"]
+        self.mqtt_ports = {name: port for name, port in report["ports"].items() if name != "http"}
 
     def down(self) -> None:
         """Stop it; nothing happens when it does not run."""

@@ -18,7 +18,7 @@ import pytest
 from infra.failure import Exit
 from tests.e2e.instance import ROOT, Instance, eventually, infra, is_alive
 
-PROCESSES = {"front", "consumer", "scheduler"}
+PROCESSES = {"front", "mqtt", "consumer", "scheduler"}
 
 
 def healthy(url: str) -> bool:

@@ -1,0 +1,167 @@
+"""What a message from a client means: it is handed to the use case that HTTP calls too."""
+
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Protocol
+
+from chalicelib import ingest
+from chalicelib.errors import AppError, Forbidden, InvalidInput, Unavailable
+from chalicelib.model import Device
+from chalicelib.status import REJECTED
+from chalicelib.strict_json import parse_json
+from chalicelib.topics import Kind, Topic
+from chalicelib.wiring import Services
+from mqtt_bridge.clients import Client
+from mqtt_bridge.reasons import Reason
+from mqtt_bridge.sightings import Sightings
+
+log = logging.getLogger(__name__)
+
+MAX_STATUS_BYTES = 4096
+MAX_DEPTH = 16
+
+
+class Arrival(NamedTuple):
+    """A message as it came, with what its topic means."""
+
+    client: Client
+    topic: Topic
+    name: str
+    payload: bytes
+    content_type: str
+    now_ms: int
+
+
+class Handler(Protocol):
+    """Does what one kind of topic asks for, off the event loop; an `AppError` says why not."""
+
+    def __call__(self, arrival: Arrival, /) -> None:
+        """Do it."""
+        ...
+
+
+class Intake:
+    """Takes messages in. `publish` returns at once; what is not yet durable is in the list of tickets.
+
+    Args:
+        services: The ports.
+        sightings: Where presence goes.
+        tap: Told of every accepted reading of a device: name of the topic, payload.
+    """
+
+    def __init__(self, services: Services, sightings: Sightings, tap: Callable[[Device, str, bytes], None]) -> None:
+        self._services = services
+        self._sightings = sightings
+        self._tap = tap
+        self._slow: dict[Kind, Handler] = {}
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="intake")
+
+    def on(self, kind: Kind, handler: Handler) -> None:
+        """Let *handler* do what topics of *kind* ask for."""
+        self._slow[kind] = handler
+
+    def publish(self, arrival: Arrival, tickets: list[Future[None]]) -> Reason:
+        """Take one message in.
+
+        Args:
+            arrival: The message; its client may publish it.
+            tickets: Where what must be waited for is added, beside the queue's own.
+
+        Returns:
+            `SUCCESS`, or why the message can never be accepted; both are final and are acknowledged.
+
+        Raises:
+            Unavailable: Not taken; it must not be acknowledged.
+        """
+        kind = arrival.topic.entry.kind
+        device = arrival.client.device
+        try:
+            if device is not None and (kind is Kind.TELEMETRY or arrival.topic.entry.name == "me_telemetry"):
+                self.telemetry(device, arrival)
+            elif device is not None and kind is Kind.STATUS:
+                self._sightings.mark(device.ref, arrival.now_ms, online=not _says_goodbye(arrival))
+            else:
+                tickets.append(self._threads.submit(self._do, arrival))
+        except Unavailable:
+            raise
+        except AppError as error:
+            return self._rejected(arrival, error)
+        return Reason.SUCCESS
+
+    def telemetry(self, device: Device, arrival: Arrival) -> None:
+        """Queue the readings of a payload.
+
+        Raises:
+            AppError: See `ingest.accept`.
+        """
+        services = self._services
+        ingest.accept(
+            arrival.payload,
+            content_type=arrival.content_type,
+            device=device,
+            now_ms=arrival.now_ms,
+            queue=services.queue,
+            limits=services.limits,
+            stamps=services.stamps,
+        )
+        self._tap(device, arrival.name, arrival.payload)
+
+    def close(self) -> None:
+        """End what is being done."""
+        self._threads.shutdown()
+
+    def _do(self, arrival: Arrival) -> None:
+        handler = self._slow.get(arrival.topic.entry.kind)
+        try:
+            if handler is None:
+                message = f"Nothing is done with {arrival.topic.entry.name}"
+                raise InvalidInput(message, code="not_supported")
+            handler(arrival)
+        except Unavailable:
+            raise
+        except AppError as error:
+            self._rejected(arrival, error)
+
+    def _rejected(self, arrival: Arrival, error: AppError) -> Reason:
+        """Poison: no repetition would make it better, so it is counted, logged and acknowledged."""
+        self._services.counters.add(REJECTED, (("code", error.code),), now_ms=arrival.now_ms)
+        fields = {"client": arrival.client.owner, "topic": arrival.topic.entry.name, "code": error.code}
+        log.warning("A message was refused: %s", error.message, extra={"fields": fields})
+        return Reason.NOT_AUTHORIZED if isinstance(error, Forbidden) else Reason.PAYLOAD_FORMAT_INVALID
+
+
+def _says_goodbye(arrival: Arrival) -> bool:
+    """Whether a status message means that the device leaves: by its payload, or else by its topic."""
+    said = status_in(arrival.payload)
+    return (said or arrival.topic.values.get("word", "")) == "offline"
+
+
+def status_in(payload: bytes) -> str:
+    """The status that a message on a status topic tells: ``{"status": "offline"}``, or the bare word."""
+    if len(payload) > MAX_STATUS_BYTES:
+        return ""
+    try:
+        document = parse_json(payload, max_bytes=MAX_STATUS_BYTES, max_depth=MAX_DEPTH)
+    except InvalidInput:
+        return payload.decode("utf-8", "replace").strip().lower()
+    told = document.get("status") if isinstance(document, dict) else document
+    return told.lower() if isinstance(told, str) else ""
+
+
+def without_key(payload: bytes) -> bytes:
+    """*payload* as others may see it: an `api_key` in it is nobody else's business."""
+    if b"api_key" not in payload:
+        return payload
+    try:
+        document = parse_json(payload, max_bytes=len(payload), max_depth=MAX_DEPTH)
+    except InvalidInput:
+        return b"{}"
+    return json.dumps(_keyless(document), separators=(",", ":")).encode()
+
+
+def _keyless(node: object) -> object:
+    if isinstance(node, dict):
+        return {name: _keyless(value) for name, value in node.items() if name != "api_key"}
+    return [_keyless(item) for item in node] if isinstance(node, list) else node
