@@ -4,6 +4,7 @@ Each adapter is imported and built on first use and kept for the life of the pro
 for the ports that its endpoint uses.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,11 @@ from pathlib import Path
 
 from chalicelib import ports, settings
 from chalicelib.access import Openness
+from chalicelib.errors import Unavailable
 from chalicelib.limits import PayloadLimits
 from chalicelib.stamps import Stamps
+
+log = logging.getLogger(__name__)
 
 
 class Services:
@@ -189,12 +193,21 @@ class Services:
         return SqliteCounters(self._file("counters.db"))
 
     def warm(self) -> None:
-        """Build every port now: before threads share them, and to fail at start rather than at the first request."""
+        """Build every port now, before threads share them, and open the databases.
+
+        A backend that is away stops nobody: writes go on without the store, and what cannot be done says so itself.
+
+        Raises:
+            NewerSchemaError: A database belongs to a newer release.
+        """
         for name, attribute in vars(Services).items():
             if isinstance(attribute, cached_property):
                 getattr(self, name)
-        for port in (self.devices, self.queue, self.readings):
-            port.check()
+        for name, port in (("devices", self.devices), ("queue", self.queue), ("readings", self.readings)):
+            try:
+                port.check()
+            except Unavailable as error:
+                log.warning("Starting without the %s: %s", name, error.message)
 
     def _file(self, name: str) -> Path:
         return self.settings.data / name

@@ -10,11 +10,10 @@ from typing import Any
 from chalice.app import SQSEventConfig
 
 from app import app
-from chalicelib import logs
 from chalicelib.errors import Unavailable
-from chalicelib.wiring import services
 from infra.local import garbage
 from infra.local.child import Child
+from infra.local.opening import open_services
 from infra.local.poller import Handler, Poller
 
 
@@ -37,9 +36,7 @@ def main() -> int:
     """Consume until told to stop; the exit code is 0 after a drain."""
     child = Child(os.environ)
     name, queue_name, handler = sqs_handler(app)
-    current = services()
-    logs.configure(level=current.settings.log_level, form=current.settings.log_format)
-    current.warm()
+    current = open_services()
     poller = Poller(
         current.queue, handler, name=name, queue_name=queue_name, visibility_s=current.settings.visibility_s
     )

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from app import app
-from chalicelib import edge, logs
+from chalicelib import edge
 from chalicelib.errors import Unavailable
 from chalicelib.http import endpoint_of
-from chalicelib.wiring import services
 from infra.local import garbage
 from infra.local.child import Child
 from infra.local.gateway import Gateway
+from infra.local.opening import open_services
 from infra.local.server import listen, serve
 
 
@@ -25,15 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 0 after a drain."""
     options = _options(arguments)
     child = Child(os.environ)
-    current = services()
+    current = open_services()
     settings = current.settings
-    logs.configure(level=settings.log_level, form=settings.log_format)
     try:
         listener = _listener(options, settings.host, settings.port)
     except OSError as error:
         print(f"The HTTP front cannot listen: {error.strerror}", file=sys.stderr)
         return 1
-    current.warm()
     gateway = Gateway(
         app,
         is_inline=lambda view: endpoint_of(view).inline,

@@ -3,9 +3,8 @@
 import os
 
 from app import app
-from chalicelib import logs
-from chalicelib.wiring import services
 from infra.local.child import Child
+from infra.local.opening import open_services
 from infra.local.per_thread import per_thread
 from infra.local.schedules import run_all, schedules_of
 
@@ -14,9 +13,7 @@ def main() -> int:
     """Run the app's schedules until told to stop; the exit code is 0 after a drain."""
     child = Child(os.environ)
     schedules = schedules_of(per_thread(app))
-    current = services()
-    logs.configure(level=current.settings.log_level, form=current.settings.log_format)
-    current.warm()
+    open_services()
     child.ready()
     run_all(schedules, child.draining)
     return 0

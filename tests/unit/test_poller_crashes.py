@@ -1,6 +1,6 @@
 """A message whose handling kills the consumer becomes a dead letter alone; what was delivered beside it is stored."""
 
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ class Consumers:
         batches: The bodies of every delivery to the handler.
     """
 
-    def __init__(self, queue: MemoryQueue, deadly: Collection[str]) -> None:
+    def __init__(self, queue: MemoryQueue, deadly: AbstractSet[str]) -> None:
         self.queue = queue
         self.now_ms = NOW_MS
         self.batches: list[list[str]] = []
