@@ -30,6 +30,7 @@ class Who(Enum):
     ENROLLEE = "enrollee"
     DEVICE = "device"
     READER = "reader"
+    OWNER = "owner"
     OPERATOR = "operator"
     TOKEN = "token"  # noqa: S105 - a kind of caller, not a secret
 
@@ -45,6 +46,8 @@ ANYONE = Access(Who.ANYONE)
 ENROLLEE = Access(Who.ENROLLEE)
 DEVICE = Access(Who.DEVICE)
 READER = Access(Who.READER, Scope.TELEMETRY_READ)
+OWNER = Access(Who.OWNER, Scope.COMMANDS_WRITE)
+"""The device itself, or a token that may send it commands; never open."""
 OPERATOR = Access(Who.OPERATOR)
 
 

@@ -102,13 +102,12 @@ def send_to_group(
 
     Raises:
         InvalidInput: The order breaks a limit, or the group has more than `MAX_MEMBERS` devices.
-        NotFound: No device carries the tag.
+        NotFound: No such device carries the tag.
     """
     command_id = _checked(order).command_id or _made_id(seed)
     members = list(_members(group, tenant, devices))
     if not members:
-        message = f"No device carries the tag {group}"
-        raise NotFound(message, field="group_id")
+        raise NotFound("No active device carries this tag", field="group_id")
     backlog = commands.backlog(members, now_ms=now_ms)
     full = [member.id for member in members if backlog.get(member, 0) >= MAX_PENDING]
     reached = [member for member in members if member.id not in set(full)]

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,16 @@ MAX_CONFIG_BYTES = 65_536
 MAX_CONFIG_DEPTH = 8
 
 
-def with_configuration(device: Device, entries: Mapping[str, ConfigEntry]) -> Device:
-    """The device with *entries* set; others stay.
+def with_configuration(
+    device: Device, entries: Mapping[str, ConfigEntry], *, without: Set[str] = frozenset()
+) -> Device:
+    """The device with *entries* set and the keys *without* gone; others stay.
 
     Raises:
         InvalidInput: More than `MAX_CONFIG_ENTRIES` in all.
     """
-    merged = {**device.configuration, **entries}
+    kept = {key: entry for key, entry in device.configuration.items() if key not in without}
+    merged = {**kept, **entries}
     if len(merged) > MAX_CONFIG_ENTRIES:
         message = f"A device has at most {MAX_CONFIG_ENTRIES} configuration values"
         raise InvalidInput(message, field="configuration", limit=str(MAX_CONFIG_ENTRIES))

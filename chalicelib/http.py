@@ -167,7 +167,8 @@ def _run(declared: Endpoint, call: Call, arguments: dict[str, Any]) -> answers.A
         raise InvalidInput(message, field="Idempotency-Key", limit="64 characters")
     current, who = services(), call.principal
     caller = f"{who.tenant}/{who.name}" if who is not access.ANONYMOUS else f"{who.tenant}/{call.address}"
-    fingerprint = hashlib.sha256(declared.name.encode() + b"\0" + call.payload).hexdigest()
+    path = "/".join(str(value) for name, value in arguments.items() if name not in {"body", "query"})
+    fingerprint = hashlib.sha256(f"{declared.name}{path}\0".encode() + call.payload).hexdigest()
     now_ms = current.stamps.take(who.device.ref, call.now_ms) if who.device else call.now_ms
     attempt = current.idempotency.begin(caller, key, fingerprint, now_ms=now_ms)
     if attempt.answer is not None and declared.idempotent == "answer":

@@ -21,6 +21,7 @@ TITLES = {
     404: "No such thing, or not yours",
     405: "The path exists, the method does not",
     409: "Taken, or changed meanwhile",
+    410: "Was here once, will not be again",
     413: "Over a size limit",
     415: "Not a content type this endpoint reads",
     422: "The idempotency key came with another body before",
@@ -51,6 +52,7 @@ SECURITY: dict[Who, list[dict[str, list[str]]]] = {
     Who.ENROLLEE: [{}, {"enrollment": []}],
     Who.DEVICE: [{"deviceKey": []}],
     Who.READER: [{"deviceKey": []}, {"token": []}],
+    Who.OWNER: [{"deviceKey": []}, {"token": []}],
     Who.OPERATOR: [{"token": []}],
     Who.TOKEN: [{"token": []}],
 }
@@ -224,6 +226,7 @@ def _who(declared: Endpoint) -> str:
         Who.ENROLLEE: "enrolment",
         Who.DEVICE: "device key",
         Who.READER: "own device key, or token",
+        Who.OWNER: "own device key, or token",
         Who.OPERATOR: "token",
         Who.TOKEN: "token",
     }

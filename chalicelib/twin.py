@@ -48,9 +48,17 @@ def desire(
 
 
 def report(
-    device: DeviceRef, patch: Mapping[str, Any], *, twins: TwinRepository, now_ms: int, version: int | None = None
+    device: DeviceRef,
+    patch: Mapping[str, Any],
+    *,
+    twins: TwinRepository,
+    now_ms: int,
+    version: int | None = None,
+    whole: bool = False,
 ) -> Twin:
     """Change what a device says it is; otherwise like `desire`.
+
+    With *whole*, each key of the patch is replaced whole, objects too: so the predecessor's clients mean it.
 
     Raises:
         Conflict: The twin has another version (code ``stale_version``).
@@ -58,7 +66,8 @@ def report(
     """
 
     def edit(twin: Twin) -> Twin:
-        reported = _merged(twin.reported, patch, "reported")
+        kept = {key: value for key, value in twin.reported.items() if not whole or key not in patch}
+        reported = _merged(kept, patch, "reported")
         return twin if same(reported, twin.reported) else replace(twin, reported=reported, reported_updated_ms=now_ms)
 
     return _change(device, edit, twins=twins, version=version)

@@ -12,7 +12,7 @@ class TcpProbe:
 
     Args:
         host: Where the server listens; an address that means all of them is asked on loopback.
-        port: Its port; 0 for a server that is switched off.
+        port: Its port; 0 when it is not known, and so nobody can be asked.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -21,7 +21,7 @@ class TcpProbe:
 
     def check(self) -> None:
         if self._port == 0:
-            raise Unavailable("It is switched off")
+            raise Unavailable("Its port is not known")
         try:
             socket.create_connection((self._host, self._port), timeout=TIMEOUT_S).close()
         except OSError as error:

@@ -1,9 +1,10 @@
 """What a device does with its own record: register, report, configure itself, rotate its key, leave."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib import access, configuration, devices, times
+from chalicelib import access, configuration, devices, times, twin
 from chalicelib.api import configuration_shapes as values
 from chalicelib.api import device_shapes as shapes
 from chalicelib.api.rates import DEVICE_WRITES, REGISTRATIONS
@@ -87,10 +88,17 @@ def read_own_configuration(call: Call) -> values.ConfigurationOut:
     return values.ConfigurationOut(device_id=call.device.id, configuration=entries)
 
 
-@resource.post("/config", access=access.DEVICE, limit=DEVICE_WRITES, uses=["devices:write"])
+@resource.post(
+    "/config",
+    access=access.DEVICE,
+    limit=DEVICE_WRITES,
+    uses=["devices:write", "twins:read", "twins:write"],
+    errors=(409, 413),
+)
 def set_own_configuration(call: Call, body: values.ConfigItem) -> values.ConfigItemOut:
-    """Set one configuration value, checked against its declared type."""
+    """Set one configuration value, checked against its declared type; it becomes reported state, too."""
     entry = configuration.typed_entry(body.config_value, body.data_type, now_ms=call.now_ms, field="config_value")
+    _report(call, {body.config_key: entry.value})
     devices.change(
         call.device.ref,
         lambda device: configuration.with_configuration(device, {body.config_key: entry}),
@@ -142,6 +150,12 @@ def unregister_device(call: Call) -> shapes.RemovedOut:
     return shapes.RemovedOut(message="Device unregistered", device_id=call.device.id)
 
 
+def _report(call: Call, reported: Mapping[str, Any]) -> None:
+    """Take the device's configuration for what it reports of itself."""
+    if reported:
+        twin.report(call.device.ref, reported, twins=services().twins, now_ms=call.now_ms, whole=True)
+
+
 def draft_from(body: shapes.Registration, *, now_ms: int) -> DeviceDraft:
     """The device that a registration asks for."""
     fields: dict[str, Any] = body.model_dump(exclude={"configuration", "tags"})
@@ -156,15 +170,20 @@ def apply_change(device: Device, body: shapes.OwnChange | shapes.AnyChange, *, n
         given["status"] = DeviceStatus(given["status"])
     if "tags" in given:
         given["tags"] = tuple(dict.fromkeys(given["tags"]))
+    given_entries = body.configuration or {}
     entries = {
-        key: configuration.inferred_entry(value, now_ms=now_ms) for key, value in (body.configuration or {}).items()
+        key: configuration.inferred_entry(value, now_ms=now_ms)
+        for key, value in given_entries.items()
+        if value is not None
     }
     if not body.model_fields_set:
         message = f"Nothing to change: give at least one of {', '.join(type(body).model_fields)}"
         raise InvalidInput(message, field="body")
     return devices.change(
         device.ref,
-        lambda current: configuration.with_configuration(replace(current, **given), entries),
+        lambda current: configuration.with_configuration(
+            replace(current, **given), entries, without=given_entries.keys() - entries.keys()
+        ),
         devices=services().devices,
         now_ms=now_ms,
     )

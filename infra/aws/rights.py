@@ -57,7 +57,7 @@ RIGHTS: dict[str, Right] = {
     "presence:write": _right("mark forget", _WRITE_TABLE),
     "audit:read": _right("page", _READ_TABLE),
     "audit:write": _right("append", _WRITE_TABLE),
-    "commands:read": _right("get pending page counts revision check", _READ_TABLE),
+    "commands:read": _right("get pending backlog page counts revision check", _READ_TABLE),
     "commands:write": _right("add advance expire forget purge", _WRITE_TABLE),
     "twins:read": _right("get changed revision check", _READ_TABLE),
     "twins:write": _right("put purge", _WRITE_TABLE),

@@ -6,6 +6,7 @@ Words in the table:
 * ``enrolment``: anybody in the local stage, elsewhere who has the enrolment token.
 * ``operator``: anybody in the local stage, elsewhere any token.
 * ``device``: an active device.
+* ``owner``: the device itself or a token with commands:write, nowhere anybody.
 * ``reader``: the device itself or a token with telemetry:read; in the local stage anybody.
 * a scope: a token that has it, or admin.
 
@@ -28,6 +29,7 @@ class Row(NamedTuple):
 A = "/api/v1/admin"
 D = "/api/v1/devices"
 T = "/api/v1/telemetry"
+M = "/api/v1/mqtt"
 TABLE = [
     Row("GET", "/", "all", 200),
     Row("GET", "/health", "all", 200),
@@ -72,6 +74,26 @@ TABLE = [
     Row("GET", f"{A}/tokens", "admin", 200),
     Row("POST", f"{A}/tokens", "admin", 400),
     Row("DELETE", f"{A}/tokens/{{token_id}}", "admin", 404),
+    Row("GET", f"{D}/commands", "device", 200),
+    Row("POST", f"{D}/commands/{{command_id}}/ack", "device", 404, b'{"status": "succeeded"}'),
+    Row("GET", f"{A}/devices/{{device_id}}/commands", "devices:read", 200),
+    Row("GET", f"{A}/devices/{{device_id}}/commands/{{command_id}}", "devices:read", 404),
+    Row("DELETE", f"{A}/devices/{{device_id}}/commands/{{command_id}}", "commands:write", 404),
+    Row("GET", f"{D}/twin", "device", 200),
+    Row("PUT", f"{D}/twin", "device", 400),
+    Row("GET", f"{A}/devices/{{device_id}}/twin", "devices:read", 200),
+    Row("PUT", f"{A}/devices/{{device_id}}/twin", "commands:write", 200, b'{"desired": {"a": 1}}'),
+    Row("GET", f"{D}/mqtt-credentials", "device", 200),
+    Row("GET", f"{M}/status", "operator", 200),
+    Row("POST", f"{M}/publish", "commands:write", 400),
+    Row("POST", f"{M}/subscribe", "all", 410),
+    Row("GET", f"{M}/topics/device/{{device_id}}", "owner", 200),
+    Row("GET", f"{M}/topics/structure", "owner", 200),
+    Row("POST", f"{M}/topics/validate", "owner", 400),
+    Row("POST", f"{M}/device/{{device_id}}/command", "commands:write", 200, b'{"command_type": "reboot"}'),
+    Row("POST", f"{M}/fleet/{{group_id}}/command", "commands:write", 404),
+    Row("GET", f"{M}/monitoring/metrics", "operator", 200),
+    Row("POST", f"{M}/telemetry/{{device_id}}", "device", 400),
 ]
 DEVICES = frozenset({"own device", "other device"})
 DEAD = frozenset({"expired token", "revoked key", "mistyped key"})
@@ -106,6 +128,7 @@ def _refusal(who: str, caller: str, *, local: bool) -> int:
     allowed = {
         "operator": SCOPES,
         "device": DEVICES,
+        "owner": DEVICES | {"commands:write", "admin"},
         "reader": DEVICES | {"telemetry:read", "admin"},
     }.get(who, frozenset({who, "admin"}))
     return 0 if caller in allowed else 403

@@ -18,6 +18,6 @@ def test_a_listener_is_reachable_and_a_closed_one_is_not(host: str) -> None:
     assert str(port) in silent.value.message
 
 
-def test_a_server_that_is_switched_off_is_not_reachable() -> None:
+def test_a_server_on_an_unknown_port_is_not_reachable() -> None:
     with pytest.raises(Unavailable):
         TcpProbe("127.0.0.1", 0).check()

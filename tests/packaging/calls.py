@@ -21,6 +21,8 @@ class Sample(NamedTuple):
 
 
 _DEVICE_ID = {"device_id": "{device_id}"}
+_COMMAND = {**_DEVICE_ID, "command_id": "{command_id}"}
+_COMMAND = {**_DEVICE_ID, "command_id": "{command_id}"}
 _LETTER = {"letter_id": "{letter_id}"}
 _RANGE = {"from": "-1d", "to": "now"}
 _SPAN = {"start_time": "-1d", "stop_time": "now"}
@@ -49,6 +51,26 @@ SAMPLES: dict[str, Sample] = {
     "read_latest": Sample(DEVICE, _DEVICE_ID),
     "read_aggregated": Sample(DEVICE, _DEVICE_ID, {"aggregation": "avg", "window": "1h", "start_time": "-1d"}),
     "delete_telemetry": Sample(ADMIN, _DEVICE_ID, body=_SPAN),
+    "send_command": Sample(ADMIN, _DEVICE_ID, body={"command_type": "reboot"}),
+    "send_group_command": Sample(ADMIN, {"group_id": "all"}, body={"command_type": "reboot"}),
+    "fetch_commands": Sample(DEVICE),
+    "answer_command": Sample(DEVICE, {"command_id": "{command_id}"}, body={"status": "succeeded"}),
+    "list_commands": Sample(ADMIN, _DEVICE_ID),
+    "read_command": Sample(ADMIN, _COMMAND),
+    "cancel_command": Sample(ADMIN, _COMMAND),
+    "read_own_twin": Sample(DEVICE),
+    "report_state": Sample(DEVICE, body={"reported": {"valve": "open"}}),
+    "read_twin": Sample(ADMIN, _DEVICE_ID),
+    "desire_state": Sample(ADMIN, _DEVICE_ID, body={"desired": {"valve": "shut"}}),
+    "read_mqtt_status": Sample(ADMIN),
+    "read_mqtt_metrics": Sample(ADMIN),
+    "read_mqtt_credentials": Sample(DEVICE),
+    "list_device_topics": Sample(DEVICE, _DEVICE_ID),
+    "list_topics": Sample(ADMIN),
+    "validate_topic": Sample(ADMIN, body={"topic": "iotflow/devices/1/telemetry"}),
+    "publish": Sample(ADMIN, body={"topic": "iotflow/devices/{device_id}/commands/reboot", "payload": {}}),
+    "subscribe": Sample(NOBODY, status=410),
+    "forward_telemetry": Sample(DEVICE, _DEVICE_ID, body={"data": {"temperature": 21.5}}, status=201),
     "list_devices": Sample(ADMIN, query={"online": "true"}),
     "read_device": Sample(ADMIN, _DEVICE_ID),
     "change_device": Sample(ADMIN, _DEVICE_ID, body={"location": "attic"}),
@@ -68,6 +90,26 @@ SAMPLES: dict[str, Sample] = {
     "list_tokens": Sample(ADMIN),
     "create_token": Sample(ADMIN, body={"name": "grafana", "scopes": ["telemetry:read"]}, status=201),
     "revoke_token": Sample(ADMIN, {"token_id": "{token_id}"}),
+    "send_command": Sample(ADMIN, _DEVICE_ID, body={"command_type": "reboot"}),
+    "send_group_command": Sample(ADMIN, {"group_id": "hall"}, body={"command": {"type": "reboot"}}),
+    "fetch_commands": Sample(DEVICE, query={"wait": "1"}),
+    "answer_command": Sample(DEVICE, {"command_id": "{command_id}"}, body={"status": "succeeded"}),
+    "list_commands": Sample(ADMIN, _DEVICE_ID),
+    "read_command": Sample(ADMIN, _COMMAND),
+    "cancel_command": Sample(ADMIN, _COMMAND),
+    "read_own_twin": Sample(DEVICE),
+    "report_state": Sample(DEVICE, body={"reported": {"interval_s": 30}}),
+    "read_twin": Sample(ADMIN, _DEVICE_ID),
+    "desire_state": Sample(ADMIN, _DEVICE_ID, body={"desired": {"interval_s": 30}}),
+    "read_mqtt_status": Sample(ADMIN),
+    "read_mqtt_metrics": Sample(ADMIN),
+    "read_mqtt_credentials": Sample(DEVICE),
+    "list_device_topics": Sample(DEVICE, _DEVICE_ID),
+    "list_topics": Sample(DEVICE),
+    "validate_topic": Sample(DEVICE, body={"topic": "iotflow/devices/1/telemetry"}),
+    "publish": Sample(ADMIN, body={"topic": "iotflow/devices/1/commands/control", "payload": {"on": True}}),
+    "subscribe": Sample(NOBODY, body={"topic": "#"}, status=410),
+    "forward_telemetry": Sample(DEVICE, _DEVICE_ID, body={"data": {"temperature": 21.5}}, status=201),
 }
 
 
@@ -105,6 +147,6 @@ def proxy_event(declared: Endpoint, sample: Sample, words: dict[str, str]) -> di
             "stage": "prod",
             "identity": {"sourceIp": "192.0.2.1"},
         },
-        "body": None if sample.body is None else json.dumps(sample.body),
+        "body": None if sample.body is None else json.dumps(sample.body).replace("{device_id}", words["device_id"]),
         "isBase64Encoded": False,
     }

@@ -1,8 +1,10 @@
-"""Records for the calls of `calls`: a device with a reading, a token, a dead letter."""
+"""Records for the calls of `calls`: a device with a reading and a command, tokens, a dead letter."""
 
 import time
+from dataclasses import replace
 
-from chalicelib import tokens
+from chalicelib import commands, tokens
+from chalicelib.commands import Order
 from chalicelib.devices import IssuedKey
 from chalicelib.model import DEFAULT_TENANT, Scope
 from chalicelib.wiring import Services
@@ -13,19 +15,23 @@ def words(services: Services) -> dict[str, str]:
     """Make the records; returns what stands for the words in braces, and the two credentials."""
     now_ms = time.time_ns() // 1_000_000
     registered = a_device(services)
-    device = registered.device
+    device = services.devices.update(replace(registered.device, tags=("hall",)), now_ms=now_ms)
     services.readings.write([a_reading(device, now_ms - 1000)])
     send(services, device)
     (message,) = received(services)
     services.queue.bury(message.receipt, reason="no such thing", now_ms=now_ms)
+    command = commands.send(Order("reboot", None), device, commands=services.commands, now_ms=now_ms)
     token = _token(services, "ops", Scope.ADMIN, now_ms)
     spare = _token(services, "spare", Scope.DEVICES_READ, now_ms)
+    order = commands.Order("calibrate", None)
     return {
+        "command_id": commands.send(order, device, commands=services.commands, now_ms=now_ms).id,
         "device": registered.key,
         "admin": token.text,
         "device_id": str(device.id),
         "key_id": registered.key.split("_")[2],
         "token_id": spare.id,
+        "command_id": command.id,
         "letter_id": services.queue.dead_letters()[0].id,
     }
 
