@@ -78,8 +78,11 @@ class Environment:
         """Make it when it does not work, and install what *files* pin.
 
         Raises:
-            Failure: Python's own tools are missing, or pip failed.
+            Failure: Python's own tools are missing, pip failed, or the environment is another project's.
         """
+        if self.folder.is_symlink():
+            message = f"{self.folder} is a link, and this would change what it leads to; remove the link"
+            raise Failure(message, Exit.INSTALLATION)
         if not self._works():
             self._make()
         print(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.bootstrap import Environment, digest
+from infra.failure import Failure
 
 
 @pytest.fixture
@@ -87,3 +88,15 @@ def test_environment_with_a_damaged_note_is_stale(
 ) -> None:
     (environment.folder / "iotflow.json").write_text(note)
     assert not environment.is_fresh(requirements)
+
+
+def test_an_environment_that_belongs_to_somebody_else_is_left_alone(
+    environment: Environment, requirements: tuple[Path, ...], tmp_path: Path
+) -> None:
+    """A link would let this project's pins change, or empty, the environment of another."""
+    link = tmp_path / "elsewhere"
+    link.symlink_to(environment.folder)
+    with pytest.raises(Failure, match="is a link"):
+        Environment(link).install(requirements, verbose=False)
+
+    assert environment.is_fresh(requirements)
