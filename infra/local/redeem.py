@@ -72,7 +72,7 @@ def _failure_of(ticket: Future[None]) -> Failure:
         error = ticket.exception()
     except CancelledError:
         error = Unavailable("The commit was given up")
-    if error is None:
-        return None
-    log.error("A commit failed: %s", error, exc_info=None if isinstance(error, AppError) else error)
-    return error if isinstance(error, AppError) else Unavailable("The commit failed")
+    if error is None or isinstance(error, AppError):
+        return error  # an outage: whoever commits has logged it, once
+    log.error("A commit failed", exc_info=error)
+    return Unavailable("The commit failed")

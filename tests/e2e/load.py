@@ -58,7 +58,6 @@ class Device:
     def __init__(self, url: str, owner: Owner, kind: Kind, *, retries: bool) -> None:
         self.owner = owner
         self.promised: list[Row] = []
-        self.unsettled: set[int] = set()
         self.doubtful = 0
         self.outcomes: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -78,10 +77,9 @@ class Device:
     def _settle(self, first: int) -> None:
         numbers = range(first, first + self._kind.readings)
         while (promise := self._attempt(numbers)) is None:
-            if not self._retries:
-                self.unsettled |= set(numbers)
-                return
             time.sleep(PAUSE_S)
+            if not self._retries:
+                return
         if self._kind.own_times:
             self.promised += [(times.to_iso(_time_of(number)), number) for number in numbers]
         else:
@@ -124,7 +122,6 @@ class Device:
         lost = sorted(set(promised) - set(stored))
         assert not lost, f"{len(lost)} promised readings of device {self.owner.id} are lost, the first {lost[0]}"
         surplus = Counter(stored) - Counter(promised)
-        surplus -= Counter({row: 1 for row in surplus if row[1] in self.unsettled})
         assert not surplus, f"stored twice, or never sent: {surplus}"
 
 
@@ -134,7 +131,8 @@ class Fleet:
     Args:
         url: The service.
         each: Devices of each kind.
-        retries: Whether a device sends again what was not answered with 201; otherwise it goes on with the next.
+        retries: Whether a device sends again what was not answered with 201. Otherwise it goes on with the next, and
+            what was not answered must not be stored.
         kinds: Which kinds.
     """
 
