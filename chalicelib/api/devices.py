@@ -73,9 +73,19 @@ def send_heartbeat(call: Call) -> shapes.HeartbeatOut:
     )
 
 
-@resource.put("/config", access=access.DEVICE, limit=DEVICE_WRITES, uses=["devices:write", "presence:read"])
+@resource.put(
+    "/config",
+    access=access.DEVICE,
+    limit=DEVICE_WRITES,
+    uses=["devices:write", "presence:read", "twins:read", "twins:write"],
+    errors=(409, 413),
+)
 def change_own_record(call: Call, body: shapes.OwnChange) -> shapes.ChangedOut:
-    """Change the calling device's location, versions, configuration or status."""
+    """Change the calling device's location, versions, configuration or status.
+
+    Each key of `configuration` is set whole, null deletes it; it becomes reported state, too: see `devices/twin`.
+    """
+    _report(call, body.configuration or {})
     changed = apply_change(call.device, body, now_ms=call.now_ms)
     sighting = devices.sightings([changed], presence=services().presence).get(changed.ref)
     return shapes.ChangedOut(message="Device updated", device=shapes.DeviceOut(**shapes.fields_of(changed, sighting)))

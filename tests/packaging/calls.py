@@ -22,7 +22,6 @@ class Sample(NamedTuple):
 
 _DEVICE_ID = {"device_id": "{device_id}"}
 _COMMAND = {**_DEVICE_ID, "command_id": "{command_id}"}
-_COMMAND = {**_DEVICE_ID, "command_id": "{command_id}"}
 _LETTER = {"letter_id": "{letter_id}"}
 _RANGE = {"from": "-1d", "to": "now"}
 _SPAN = {"start_time": "-1d", "stop_time": "now"}
@@ -38,7 +37,7 @@ SAMPLES: dict[str, Sample] = {
     "register_device": Sample(NOBODY, body={"name": "attic", "device_type": "sensor"}, status=201),
     "read_own_status": Sample(DEVICE),
     "send_heartbeat": Sample(DEVICE),
-    "change_own_record": Sample(DEVICE, body={"location": "attic"}),
+    "change_own_record": Sample(DEVICE, body={"location": "attic", "configuration": {"interval_s": 30}}),
     "read_own_configuration": Sample(DEVICE),
     "set_own_configuration": Sample(DEVICE, body={"config_key": "interval_s", "config_value": "30"}),
     "rotate_own_key": Sample(DEVICE, body={}),
@@ -51,26 +50,6 @@ SAMPLES: dict[str, Sample] = {
     "read_latest": Sample(DEVICE, _DEVICE_ID),
     "read_aggregated": Sample(DEVICE, _DEVICE_ID, {"aggregation": "avg", "window": "1h", "start_time": "-1d"}),
     "delete_telemetry": Sample(ADMIN, _DEVICE_ID, body=_SPAN),
-    "send_command": Sample(ADMIN, _DEVICE_ID, body={"command_type": "reboot"}),
-    "send_group_command": Sample(ADMIN, {"group_id": "all"}, body={"command_type": "reboot"}),
-    "fetch_commands": Sample(DEVICE),
-    "answer_command": Sample(DEVICE, {"command_id": "{command_id}"}, body={"status": "succeeded"}),
-    "list_commands": Sample(ADMIN, _DEVICE_ID),
-    "read_command": Sample(ADMIN, _COMMAND),
-    "cancel_command": Sample(ADMIN, _COMMAND),
-    "read_own_twin": Sample(DEVICE),
-    "report_state": Sample(DEVICE, body={"reported": {"valve": "open"}}),
-    "read_twin": Sample(ADMIN, _DEVICE_ID),
-    "desire_state": Sample(ADMIN, _DEVICE_ID, body={"desired": {"valve": "shut"}}),
-    "read_mqtt_status": Sample(ADMIN),
-    "read_mqtt_metrics": Sample(ADMIN),
-    "read_mqtt_credentials": Sample(DEVICE),
-    "list_device_topics": Sample(DEVICE, _DEVICE_ID),
-    "list_topics": Sample(ADMIN),
-    "validate_topic": Sample(ADMIN, body={"topic": "iotflow/devices/1/telemetry"}),
-    "publish": Sample(ADMIN, body={"topic": "iotflow/devices/{device_id}/commands/reboot", "payload": {}}),
-    "subscribe": Sample(NOBODY, status=410),
-    "forward_telemetry": Sample(DEVICE, _DEVICE_ID, body={"data": {"temperature": 21.5}}, status=201),
     "list_devices": Sample(ADMIN, query={"online": "true"}),
     "read_device": Sample(ADMIN, _DEVICE_ID),
     "change_device": Sample(ADMIN, _DEVICE_ID, body={"location": "attic"}),
