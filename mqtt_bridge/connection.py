@@ -366,8 +366,9 @@ class Connection(asyncio.Protocol):
         return True
 
     def _go_on(self) -> None:
+        """The packet that was over the rate is paid for now, or later still."""
         self._timer = None
-        if self._has_room():
+        if not self._closing and not self._must_wait(self._hub.now_ms()) and self._has_room():
             self._release()
 
     def _hold(self) -> None:

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from chalicelib import topics
+from chalicelib import commands, topics, twin
 from chalicelib.errors import Unavailable
-from chalicelib.model import Command, CommandStatus, Device, DeviceRef
-from chalicelib.times import to_iso
+from chalicelib.model import Command, CommandStatus, Device, DeviceRef, Twin
 from chalicelib.wiring import Services
 from mqtt_bridge.clients import heard
 from mqtt_bridge.packets import Publish
@@ -20,6 +19,7 @@ from mqtt_bridge.wire import Property
 log = logging.getLogger(__name__)
 
 RPC = "v1/devices/me/rpc/request/"
+ATTRIBUTES = "v1/devices/me/attributes"
 
 
 class Downlink:
@@ -39,20 +39,26 @@ class Downlink:
         self._listeners: dict[DeviceRef, str] = {}
         self._revision = -1
         self._looking = False
+        self._twins_revision = -1
 
     def welcome(self, device: Device, session: Session, *, now_ms: int) -> None:
         """*session* has subscribed, or is back: send what waits for it."""
         self._listeners[device.ref] = session.key.owner
         self._look([device.ref], now_ms)
+        self._in_thread(lambda: self._read_twin(device.ref, session))
 
     def watch(self, *, now_ms: int) -> None:
         """Ask whether anybody changed a command; called several times a second."""
         if self._looking or not self._listeners:
             return
         try:
-            revision = self._services.commands.revision()
+            revision, of_twins = self._services.commands.revision(), self._services.twins.revision()
         except Unavailable:
             return
+        if of_twins != self._twins_revision:
+            since, self._twins_revision = self._twins_revision, of_twins
+            if since >= 0:
+                self._in_thread(lambda: self._read_twins(since))
         if revision != self._revision:
             self._revision = revision
             gone = [ref for ref, owner in self._listeners.items() if not self._sessions.is_connected(owner)]
@@ -69,17 +75,17 @@ class Downlink:
         self._in_thread(lambda: self._pending(devices, now_ms))
 
     def _pending(self, devices: Sequence[DeviceRef], now_ms: int) -> None:
-        commands: list[Command] = []
+        found: list[Command] = []
         try:
-            commands = self._services.commands.pending(devices, now_ms=now_ms)
+            found = self._services.commands.pending(devices, now_ms=now_ms)
         except Unavailable:
             log.warning("The commands cannot be read; they are sent later")
             self._revision = -1
-        self._loop.call_soon_threadsafe(self._deliver, commands, now_ms)
+        self._loop.call_soon_threadsafe(self._deliver, found, now_ms)
 
-    def _deliver(self, commands: Iterable[Command], now_ms: int) -> None:
+    def _deliver(self, found: Iterable[Command], now_ms: int) -> None:
         self._looking = False
-        for command in commands:
+        for command in found:
             owner = self._listeners.get(command.device)
             for session in list(self._sessions.of(owner)) if owner else ():
                 self._send(command, session, now_ms)
@@ -92,8 +98,12 @@ class Downlink:
         session.told.add(command.id)
 
         def confirmed() -> None:
-            session.told.discard(command.id)
-            self._advance(command, CommandStatus.DELIVERED)
+            # Forgotten only when it is written down: who read the pending commands before that must not send it again.
+            self._advance(
+                command,
+                CommandStatus.DELIVERED,
+                lambda: self._loop.call_soon_threadsafe(session.told.discard, command.id),
+            )
 
         message = Publish(name, _payload(command, name), qos, properties=_expiry(command, now_ms))
         if not session.send(message, confirmed if qos else None):
@@ -103,8 +113,12 @@ class Downlink:
         if not qos:
             confirmed()
 
-    def _advance(self, command: Command, to: CommandStatus) -> None:
-        self._in_thread(lambda: self._advanced(command, to))
+    def _advance(self, command: Command, to: CommandStatus, then: Callable[[], object] = lambda: None) -> None:
+        def advance() -> None:
+            self._advanced(command, to)
+            then()
+
+        self._in_thread(advance)
 
     def _advanced(self, command: Command, to: CommandStatus) -> None:
         now_ms = time.time_ns() // 1_000_000
@@ -113,8 +127,45 @@ class Downlink:
         except Unavailable:
             log.warning("That a command is %s cannot be written down; it may be sent again", to)
 
+    def _read_twin(self, device: DeviceRef, session: Session) -> None:
+        try:
+            found = self._services.twins.get(device)
+        except Unavailable:
+            log.warning("The configuration cannot be read; a device is told at its next change")
+            return
+        if found.desired:
+            self._loop.call_soon_threadsafe(_tell_twin, found, session, True)
+
+    def _read_twins(self, since: int) -> None:
+        try:
+            changed = self._services.twins.changed(since=since)
+        except Unavailable:
+            self._twins_revision = since
+            return
+        self._loop.call_soon_threadsafe(self._tell_twins, changed)
+
+    def _tell_twins(self, changed: Iterable[Twin]) -> None:
+        for each in changed:
+            owner = self._listeners.get(each.device)
+            for session in list(self._sessions.of(owner)) if owner else ():
+                _tell_twin(each, session, False)
+
     def _in_thread(self, work: Callable[[], None]) -> None:
         self._thread.submit(work)
+
+
+def _tell_twin(found: Twin, session: Session, retained: bool) -> None:
+    """Send the desired state to *session* if it listens; once for each version."""
+    if found.desired_updated_ms is None or (not retained and found.desired_updated_ms == session.config_told_ms):
+        return  # only what is reported has changed
+    session.config_told_ms = found.desired_updated_ms
+    name = topics.config(found.device.id)
+    told = twin.message(found)
+    if heard(session.subscriptions, ATTRIBUTES) is not None and not retained and told["delta"]:
+        session.send(Publish(ATTRIBUTES, _compact(told["delta"])))
+    qos = heard(session.subscriptions, name)
+    if qos is not None:
+        session.send(Publish(name, _compact(told), qos, retain=retained))
 
 
 def _topic_for(command: Command, session: Session) -> tuple[str, int] | None:
@@ -137,15 +188,7 @@ def _payload(command: Command, name: str) -> bytes:
     """What a device reads; ThingsBoard's has its own words."""
     if name.startswith(RPC):
         return _compact({"method": command.command_type, "params": command.payload})
-    document = {
-        "command_id": command.id,
-        "command": command.command_type,
-        "type": command.command_type,
-        "payload": command.payload,
-        "timestamp": to_iso(command.created_ms),
-        "source": "iotflow_api",
-    }
-    return _compact(document | ({"group_id": command.group} if command.group else {}))
+    return _compact(commands.message(command))
 
 
 def _compact(document: object) -> bytes:

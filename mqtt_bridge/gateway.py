@@ -10,21 +10,23 @@ import logging
 import secrets
 import time
 from concurrent.futures import Future
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from chalicelib import topics
 from chalicelib.errors import AppError, Unavailable
 from chalicelib.ports import RateLimiter
+from chalicelib.topics import Kind
 from chalicelib.wiring import Services
 from mqtt_bridge import packets
 from mqtt_bridge.admission import Admission, refusal
-from mqtt_bridge.clients import Client, Role, may_publish, subscription_reason
+from mqtt_bridge.clients import Client, Role, heard, may_publish, subscription_reason
 from mqtt_bridge.commits import Commits, Receipt
 from mqtt_bridge.connection import RECEIVE_MAXIMUM, Connection
 from mqtt_bridge.downlink import Downlink
 from mqtt_bridge.intake import Arrival, Intake
 from mqtt_bridge.packets import V5, Connect, Publish
 from mqtt_bridge.reasons import SUBSCRIBE_FAILURE, ProtocolError, Reason
+from mqtt_bridge.requests import Requests
 from mqtt_bridge.session import NEVER, Session, SessionKey, Sessions
 from mqtt_bridge.sightings import Sightings
 from mqtt_bridge.taps import Taps
@@ -56,6 +58,12 @@ class Gateway:
         self.sightings = Sightings(services.presence, loop)
         self.taps = Taps()
         self.intake = Intake(services, self.sightings, self.taps.tell)
+        requests = Requests(services, self.admission, self.intake)
+        self.intake.on(Kind.ACK, requests.answer_command)
+        self.intake.on(Kind.THINGSBOARD, requests.thingsboard)
+        self.intake.on(Kind.DISCOVERY, requests.register)
+        self.intake.on(Kind.TELEMETRY, requests.legacy_telemetry)
+        self.intake.on(Kind.STATUS, requests.legacy_status)
         self.downlink = Downlink(services, self.sessions, loop)
         self.connections: set[Connection] = set()
         self.max_packet_bytes = services.limits.batch_bytes + PACKET_OVERHEAD_BYTES
@@ -114,7 +122,17 @@ class Gateway:
         if client is None or topic is None or not may_publish(client, topic):
             return Reason.NOT_AUTHORIZED
         content_type = message.properties.get(Property.CONTENT_TYPE, "")
-        return self.intake.publish(Arrival(client, topic, message.topic, message.payload, content_type, now_ms), found)
+        arrival = Arrival(
+            client,
+            topic,
+            message.topic,
+            message.payload,
+            content_type,
+            now_ms,
+            reply=partial(self._reply, connection),
+            listens=partial(_listens, connection),
+        )
+        return self.intake.publish(arrival, found)
 
     def subscribe(self, connection: Connection, request: packets.Subscribe) -> list[int]:
         """Grant or refuse each filter; returns the SUBACK's codes."""
@@ -166,6 +184,10 @@ class Gateway:
             self.taps.discard(client.tenant, session)
         if client.device is not None and not self.sessions.is_connected(client.owner):
             self.sightings.mark(client.device.ref, self.now_ms(), online=False)
+
+    def _reply(self, connection: Connection, name: str, payload: bytes) -> None:
+        """Send a message to the client behind *connection*, from any thread."""
+        self._loop.call_soon_threadsafe(_tell, connection, name, payload)
 
     # --- CONNECT ------------------------------------------------------------------------------------------------
 
@@ -228,6 +250,17 @@ class Gateway:
             )
         except Unavailable:
             log.warning("A last will could not be published")
+
+
+def _tell(connection: Connection, name: str, payload: bytes) -> None:
+    session = connection.session
+    qos = heard(session.subscriptions, name) if session is not None else None
+    if session is not None and qos is not None and session.link is connection:
+        session.send(Publish(name, payload, qos))
+
+
+def _listens(connection: Connection, name: str) -> bool:
+    return connection.session is not None and heard(connection.session.subscriptions, name) is not None
 
 
 def _once_ended(session: Session, publish: object) -> None:

@@ -24,7 +24,10 @@ MAX_DEPTH = 16
 
 
 class Arrival(NamedTuple):
-    """A message as it came, with what its topic means."""
+    """A message as it came, with what its topic means.
+
+    `reply` sends a message to the client that it came from, and `listens` says whether he would hear it.
+    """
 
     client: Client
     topic: Topic
@@ -32,6 +35,8 @@ class Arrival(NamedTuple):
     payload: bytes
     content_type: str
     now_ms: int
+    reply: Callable[[str, bytes], None] = lambda _name, _payload: None
+    listens: Callable[[str], bool] = lambda _name: False
 
 
 class Handler(Protocol):
@@ -81,7 +86,7 @@ class Intake:
             if device is not None and (kind is Kind.TELEMETRY or arrival.topic.entry.name == "me_telemetry"):
                 self.telemetry(device, arrival)
             elif device is not None and kind is Kind.STATUS:
-                self._sightings.mark(device.ref, arrival.now_ms, online=not _says_goodbye(arrival))
+                self.status(device, arrival)
             else:
                 tickets.append(self._threads.submit(self._do, arrival))
         except Unavailable:
@@ -107,6 +112,10 @@ class Intake:
             stamps=services.stamps,
         )
         self._tap(device, arrival.name, arrival.payload)
+
+    def status(self, device: Device, arrival: Arrival) -> None:
+        """Mark *device* as seen, or as gone when the message says so."""
+        self._sightings.mark(device.ref, arrival.now_ms, online=not _says_goodbye(arrival))
 
     def close(self) -> None:
         """End what is being done."""

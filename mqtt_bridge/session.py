@@ -61,6 +61,7 @@ class Session:
         received: Packet ids of QoS 2 messages that are not yet released: a repetition of one is not a new message.
         unconfirmed: What was sent with QoS 1, by packet id, in the order of sending.
         told: Ids of commands that were sent and are not yet confirmed.
+        config_told_ms: Of when the desired state is that was sent last.
         expiry_s: How long it outlives its connection.
         ends_at_s: When it ends, on the loop's clock, while nobody is connected.
     """
@@ -72,6 +73,7 @@ class Session:
     unconfirmed: dict[int, Outgoing] = field(default_factory=dict)
     waiting: deque[Outgoing] = field(default_factory=deque)
     told: set[str] = field(default_factory=set)
+    config_told_ms: int | None = None
     link: Link | None = None
     ends_at_s: float = 0.0
     on_end: Callable[[], None] | None = None
