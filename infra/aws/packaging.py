@@ -49,14 +49,21 @@ def interpreter(search: Mapping[str, str] = os.environ) -> Path:
     raise Failure(message, Exit.INSTALLATION)
 
 
-def package(folder: Path, stage: str, out: Path, *options: str) -> str:
+def package(folder: Path, stage: str, out: Path, *options: str, project: Path = ROOT) -> str:
     """Run `chalice package` in the environment *folder*; returns what it printed.
+
+    Args:
+        folder: As `environment` made it.
+        stage: Of the project's `.chalice/config.json`.
+        out: Folder for the template and the zip.
+        options: More of chalice's own.
+        project: Where app.py is.
 
     Raises:
         Failure: chalice failed; its last words are in the sentence.
     """
     command = [str(folder / "bin" / "chalice"), "package", "--stage", stage, *options, str(out)]
-    return _run(command, f"chalice package --stage {stage} failed")
+    return _run(command, f"chalice package --stage {stage} failed", project)
 
 
 def _candidates(search: Mapping[str, str]) -> Iterator[Path]:
@@ -75,11 +82,11 @@ def _works(python: Path) -> bool:
     return subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0
 
 
-def _run(command: list[str], failure: str) -> str:
+def _run(command: list[str], failure: str, folder: Path = ROOT) -> str:
     region = {"AWS_DEFAULT_REGION": "us-east-1"}  # chalice insists on one, and writes it nowhere
     done = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=folder,
         env={**region, **os.environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,7 +1,7 @@
 """Makes plain `chalice package|deploy|delete|...` work with one Lambda function an endpoint, in all three back ends.
 
 chalice puts every route into one function, cannot ask SQS for partial batch answers, and has no gateway responses.
-Ten of its methods are wrapped here; its own model does the rest, so that `.chalice/config.json` keeps its meaning.
+A dozen of its methods are wrapped here; its own model does the rest, so that `.chalice/config.json` keeps its meaning.
 They are not chalice's published interface: the version is pinned, and tests/packaging hold the results.
 
 What surprises in chalice's model: API Gateway may invoke every function that is listed as an authorizer of the API,
@@ -17,7 +17,7 @@ from typing import Any
 from chalice import awsclient
 from chalice import package as generators
 from chalice.config import Config
-from chalice.deploy import appgraph, deployer, swagger
+from chalice.deploy import appgraph, deployer, models, swagger
 from chalice.utils import to_cfn_resource_name
 
 from infra.aws import configuration, gateway
@@ -42,6 +42,8 @@ def install() -> None:
     wrap(generators.SAMTemplateGenerator, "_generate_sqseventsource", _generate_sam_event_source)
     wrap(generators.SAMTemplateGenerator, "_generate_lambdafunction", _generate_sam_function)
     wrap(generators.TerraformGenerator, "_generate_sqseventsource", _generate_terraform_event_source)
+    wrap(generators.TerraformGenerator, "_generate_lambdafunction", _generate_terraform_function)
+    wrap(generators.TerraformGenerator, "_default", _generate_nothing_for_a_log_group)
     wrap(awsclient.TypedAWSClient, "_call_client_method_with_retries", _call_client_method_with_retries)
 
 
@@ -135,6 +137,24 @@ def _generate_terraform_event_source(
     original(self, resource, template)
     mapping = template["resource"]["aws_lambda_event_source_mapping"][resource.resource_name]
     mapping["function_response_types"] = PARTIAL_BATCHES
+
+
+def _generate_terraform_function(
+    original: Callable[..., Any], self: Any, resource: Any, template: dict[str, Any]
+) -> None:
+    """Chalice makes a log group, and gives it the name of the model in place of the group's."""
+    original(self, resource, template)
+    group = resource.log_group
+    if group is not None:
+        template["resource"]["aws_cloudwatch_log_group"][group.resource_name]["name"] = group.log_group_name
+
+
+def _generate_nothing_for_a_log_group(
+    original: Callable[..., Any], self: Any, resource: Any, template: dict[str, Any]
+) -> None:
+    """Chalice has misspelt the method that skips log groups, which come with their functions, and gives up."""
+    if not isinstance(resource, models.LogGroup):
+        original(self, resource, template)
 
 
 def _call_client_method_with_retries(

@@ -23,9 +23,7 @@ def words(services: Services) -> dict[str, str]:
     command = commands.send(Order("reboot", None), device, commands=services.commands, now_ms=now_ms)
     token = _token(services, "ops", Scope.ADMIN, now_ms)
     spare = _token(services, "spare", Scope.DEVICES_READ, now_ms)
-    order = commands.Order("calibrate", None)
     return {
-        "command_id": commands.send(order, device, commands=services.commands, now_ms=now_ms).id,
         "device": registered.key,
         "admin": token.text,
         "device_id": str(device.id),
