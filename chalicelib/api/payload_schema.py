@@ -4,7 +4,7 @@ from typing import Any
 
 from chalicelib.model import MAX_INT64, MAX_MEASUREMENT_LENGTH, MIN_INT64
 
-_NAMES: dict[str, Any] = {"minLength": 1, "maxLength": MAX_MEASUREMENT_LENGTH}
+_NAMES: dict[str, Any] = {"maxLength": MAX_MEASUREMENT_LENGTH}
 _VALUE: dict[str, Any] = {
     "description": "A number, a boolean or text; null is dropped; objects and arrays are flattened with dots.",
     "anyOf": [
@@ -34,16 +34,18 @@ _READING: dict[str, Any] = {
     },
     "required": ["data"],
 }
-_BATCH: dict[str, Any] = {
-    "type": "object",
-    "properties": {"readings": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _READING}},
-    "required": ["readings"],
-}
 _RESERVED = [
     "data", "readings", "metrics", "measurements", "fields", "values", "metadata", "timestamp", "ts", "Time",
     "device_id", "deviceId", "api_key",
 ]  # fmt: skip
 _FLAT: dict[str, Any] = {**_VALUES, "propertyNames": {**_NAMES, "not": {"enum": _RESERVED}}}
+_BATCH: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "readings": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"anyOf": [_READING, _FLAT]}}
+    },
+    "required": ["readings"],
+}
 _SENML: dict[str, Any] = {
     "description": "A SenML pack (RFC 8428); each name at most once per instant.",
     "type": "array",

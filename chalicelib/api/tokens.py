@@ -21,7 +21,10 @@ class TokenRequest(Body):
     """A token to be made."""
 
     name: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 _.:@-]+$")
+        str,
+        StringConstraints(
+            min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:@-]([A-Za-z0-9 _.:@-]*[A-Za-z0-9_.:@-])?$"
+        ),
     ]
     scopes: list[Scope] = Field(min_length=1, max_length=6)
     expires_at: FutureInstant | None = Field(None, description="nothing for a token that does not expire")

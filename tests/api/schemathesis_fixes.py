@@ -34,7 +34,7 @@ def measured(values: Any) -> dict[str, Any]:
     for name, value in list(values.items())[:200]:
         if isinstance(value, dict | list) and not (len(name) < 30 and _flat(value)):
             continue
-        if "." not in name:
+        if name and "." not in name:
             kept[name] = value
     return kept if any(isinstance(value, SCALARS) for value in kept.values()) else {**kept, "t": 1}
 
@@ -46,6 +46,8 @@ def _flat(value: Any) -> bool:
 
 def reading(document: Any) -> Any:
     """The time of a reading is between 2000 and tomorrow."""
+    if not isinstance(document.get("data"), dict):
+        return measured(document)
     found: dict[str, Any] = {"data": measured(document["data"])}
     if document.get("timestamp") is not None:
         found["timestamp"] = now_ms() - 1000
@@ -138,9 +140,22 @@ def configuration(case: Any) -> None:
         case.body["config_value"] = json.dumps(case.body["config_value"])
 
 
+def fetch(case: Any) -> None:
+    """A device that waits for commands waits; nothing here is worth that."""
+    case.query.pop("wait", None)
+
+
+def publication(case: Any) -> None:
+    """Only the commands of a device can be published to, and they are not retained."""
+    case.body |= {"topic": "iotflow/devices/1/commands", "retain": False}
+
+
 FIXES: dict[str, Callable[[Any], None]] = {
     "submit_telemetry": telemetry,
     "submit_telemetry_short": telemetry,
+    "forward_telemetry": telemetry,
+    "fetch_commands": fetch,
+    "publish": publication,
     "read_aggregated": aggregated,
     "read_telemetry": history,
     "read_own_telemetry": own_history,

@@ -108,7 +108,7 @@ def test_a_topic_is_validated(device: RegisteredDevice) -> None:
 @pytest.mark.parametrize(
     ("level", "payload", "command_type"),
     [("/reboot", {"delay_s": 1}, "reboot"), ("", {"type": "update"}, "update"), ("", {"on": True}, "control"),
-     ("", "text", "control"), ("", {"type": 5}, "control")],
+     ("", "text", "control"), ("", {"type": 5}, "control"), ("", {"type": "a/b"}, "control")],
 )  # fmt: skip
 def test_what_is_published_to_commands_is_a_command(
     admin: Client, device: RegisteredDevice, level: str, payload: object, command_type: str
