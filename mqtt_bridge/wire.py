@@ -3,7 +3,7 @@
 Source: MQTT Version 5.0, OASIS Standard, sections 1.5 and 2.2.2.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
@@ -176,10 +176,9 @@ def text(value: str) -> bytes:
     return binary(value.encode())
 
 
-def properties(values: Properties | Iterable[tuple[int, Any]]) -> bytes:
+def properties(values: Mapping[Property, Any] | Properties) -> bytes:
     """The properties with their length before them."""
-    pairs = values.items() if isinstance(values, Mapping) else values
-    body = b"".join(varint(identifier) + _encoded(identifier, value) for identifier, value in pairs)
+    body = b"".join(varint(identifier) + _encoded(identifier, value) for identifier, value in values.items())
     return varint(len(body)) + body
 
 
