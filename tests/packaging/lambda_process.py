@@ -91,6 +91,8 @@ class RuntimeApi(ThreadingHTTPServer):
 class _Calls(BaseHTTPRequestHandler):
     server: RuntimeApi
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
+    wbufsize = -1
 
     def do_GET(self) -> None:
         """Give the next event; when there is none, let the function wait as Lambda would."""
