@@ -1,6 +1,5 @@
 """OpenAPI 3.1 out of the declarations: nothing is described twice."""
 
-import html
 import re
 import types
 from collections.abc import Iterable, Sequence
@@ -208,43 +207,3 @@ def _error_statuses(declared: Endpoint) -> set[int]:
     if declared.idempotent:
         statuses |= {400, 422}
     return statuses
-
-
-def page(endpoints: Sequence[Endpoint]) -> str:
-    """A page for people: every endpoint with who may call it and what it does."""
-    rows = "".join(
-        f"<tr><td><code>{declared.method}</code></td><td><code>{html.escape(declared.path)}</code></td>"
-        f"<td>{html.escape(_who(declared))}</td><td>{html.escape(declared.summary)}</td></tr>"
-        for declared in endpoints
-    )
-    return PAGE.replace("ROWS", rows).replace("VERSION", VERSION)
-
-
-def _who(declared: Endpoint) -> str:
-    words = {
-        Who.ANYONE: "anyone",
-        Who.ENROLLEE: "enrolment",
-        Who.DEVICE: "device key",
-        Who.READER: "own device key, or token",
-        Who.OWNER: "own device key, or token",
-        Who.OPERATOR: "token",
-        Who.TOKEN: "token",
-    }
-    scope = declared.access.scope
-    return f"{words[declared.access.who]} ({scope})" if scope else words[declared.access.who]
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>IoTFlow API</title><style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #ddd}
-code{font:14px ui-monospace,monospace}
-@media(prefers-color-scheme:dark){body{color:#eee;background:#161616}td,th{border-color:#333}a{color:#8ab4f8}}
-</style></head><body><h1>IoTFlow API VERSION</h1>
-<p>Machine-readable: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1). Devices send <code>X-API-Key: KEY</code>,
-people and programs <code>Authorization: Bearer TOKEN</code>. Every error is
-<code>{"error", "message", "code", "request_id"}</code>.</p>
-<table><thead><tr><th>Method</th><th>Path</th><th>Who</th><th>What</th></tr></thead><tbody>ROWS</tbody></table>
-</body></html>
-"""

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from chalicelib import access, openapi, status, times
+from chalicelib import access, docs_page, openapi, status, times
 from chalicelib.admission import require
 from chalicelib.api import endpoints, telemetry_shapes
 from chalicelib.calls import Call
@@ -114,7 +114,10 @@ def read_openapi(call: Call) -> dict[str, Any]:  # noqa: ARG001
 def read_docs(call: Call) -> Text:
     """A readable page of all endpoints, without outside resources."""
     call.answer_headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
-    return Text("text/html; charset=utf-8", openapi.page(endpoints()))
+    return Text(
+        "text/html; charset=utf-8",
+        docs_page.render(openapi.document(endpoints(), open_pages=services().settings.local)),
+    )
 
 
 @resource.get("/api/v1/telemetry/status", access=access.OPERATOR, uses=USES)
