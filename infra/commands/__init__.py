@@ -34,6 +34,7 @@ VERBS = (
     Verb("create-admin", "infra.commands.credentials", "make an administrator's token and show it once"),
     Verb("create-device", "infra.commands.credentials", "register a device; show its id, and its key once"),
     Verb("tokens", "infra.commands.tokens", "list, create or revoke tokens of people and programs"),
+    Verb("certs", "infra.commands.certs", "make a development CA and a certificate for MQTT over TLS"),
     Verb("backup", "infra.commands.backup", "write everything into one archive, also while it runs"),
     Verb("restore", "infra.commands.backup", "verify an archive and put it in the place of what is there"),
     Verb("migrate", "infra.commands.migrate", "bring every embedded database to this release's schema"),

@@ -106,6 +106,12 @@ class Peer:
         assert answer is not None, "closed without a CONNACK"
         return answer
 
+    def receive_connack(self, username: str, password: str) -> bool:
+        """Connect to a server that may be on its end; False when it was."""
+        self.send(connect_packet(username, password, level=self.level))
+        answer = self.receive()
+        return answer is not None and answer.reason == 0
+
     def publish(self, topic: str, payload: bytes, qos: int = 1, **more: object) -> Packet | None:
         """Publish; returns the acknowledgement, or None when the connection was closed instead."""
         packet_id = next(self._ids) if qos else 0
