@@ -238,13 +238,18 @@ def message(command: Command) -> dict[str, Any]:
     return {"type": command.command_type, **payload, **envelope, **group}
 
 
+def is_type(text: str) -> bool:
+    """Whether *text* can be a command's type, and so a level of a topic."""
+    return _LEVEL.fullmatch(text) is not None
+
+
 def require_type(command_type: str, *, field: str = "command_type") -> str:
     """*command_type*, if it can be a level of a topic.
 
     Raises:
         InvalidInput: It cannot.
     """
-    if _LEVEL.fullmatch(command_type) is None:
+    if not is_type(command_type):
         message = f"{field} must have 1 to 64 letters, digits and _ . : -"
         raise InvalidInput(message, field=field, limit="64 characters")
     return command_type

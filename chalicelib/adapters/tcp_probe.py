@@ -1,4 +1,4 @@
-"""Whether a server listens."""
+"""Whether a server is there and awake."""
 
 import socket
 
@@ -8,7 +8,10 @@ TIMEOUT_S = 0.5
 
 
 class TcpProbe:
-    """`Reachable` by opening and closing a TCP connection: right for any broker, in this installation or elsewhere.
+    """`Reachable` for any server that reads before it speaks, an MQTT broker for one, here or elsewhere.
+
+    It connects, says at once that nothing will come, and waits for the server to hang up. Connecting alone proves
+    nothing: the listening socket belongs to the supervisor and outlives a server that died or hangs.
 
     Args:
         host: Where the server listens; an address that means all of them is asked on loopback.
@@ -23,7 +26,14 @@ class TcpProbe:
         if self._port == 0:
             raise Unavailable("Its port is not known")
         try:
-            socket.create_connection((self._host, self._port), timeout=TIMEOUT_S).close()
+            with socket.create_connection((self._host, self._port), timeout=TIMEOUT_S) as connection:
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(1)
+        except ConnectionResetError:
+            return  # hung up, too
+        except TimeoutError as error:
+            message = f"Nothing moves on port {self._port}"
+            raise Unavailable(message) from error
         except OSError as error:
             message = f"Nothing answers on port {self._port}"
             raise Unavailable(message) from error

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, Strict, StringConstraints
 
 from chalicelib import commands, times, twin
 from chalicelib.commands import MAX_TTL_S, Order
@@ -78,14 +78,14 @@ class DesiredChange(Body):
     """A merge patch of the desired state: null deletes. With `version`, only that version is changed."""
 
     desired: State
-    version: int | None = Field(None, ge=0)
+    version: Annotated[int, Strict()] | None = Field(None, ge=0)
 
 
 class ReportedChange(DeviceBody):
     """A merge patch of the reported state: null deletes. With `version`, only that version is changed."""
 
     reported: State
-    version: int | None = Field(None, ge=0)
+    version: Annotated[int, Strict()] | None = Field(None, ge=0)
 
 
 class CommandOut(Answer):

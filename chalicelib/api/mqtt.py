@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from chalicelib import access, ingest, status, times, topics
+from chalicelib import access, commands, ingest, status, times, topics
 from chalicelib.api import command_shapes
 from chalicelib.api import mqtt_shapes as shapes
 from chalicelib.api.commands import SENDS, WRITE, send
@@ -121,7 +121,7 @@ def validate_topic(call: Call, body: shapes.TopicText) -> shapes.ValidatedOut:  
 def publish(call: Call, body: command_shapes.Publication) -> command_shapes.PublishedOut:
     """Queue a message to a device's commands topic as a command; other topics cannot be published to.
 
-    The last level of the topic is the command's type; under `.../commands` it is the payload's `type`, or `control`.
+    The last level of the topic is the type; under `.../commands` it is the payload's `type`, or else `control`.
     """
     device, command_type = _addressee(call, body)
     sent = send(call, device, Order(command_type, body.payload))
@@ -145,7 +145,8 @@ def _addressee(call: Call, body: command_shapes.Publication) -> tuple[Device, st
         raise NotFound(message, field="topic")
     device = access.visible_device(call.principal, int(topic.device_id), devices=services().devices)
     named = body.payload.get("type") if isinstance(body.payload, dict) else None
-    return device, topic.values.get("command_type") or (named if isinstance(named, str) else "control")
+    fitting = isinstance(named, str) and commands.is_type(named)
+    return device, topic.values.get("command_type") or (str(named) if fitting else "control")
 
 
 @resource.post("/mqtt/subscribe", access=access.ANYONE, status=410)

@@ -12,7 +12,7 @@ from chalicelib.topics import Entry
 class TopicText(DeviceBody):
     """A topic name."""
 
-    topic: Annotated[str, StringConstraints(max_length=topics.MAX_TOPIC_BYTES)]
+    topic: Annotated[str, StringConstraints(max_length=1000)]
 
 
 class ConnectionOut(Answer):

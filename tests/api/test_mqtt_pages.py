@@ -1,6 +1,5 @@
 """What the MQTT side says of itself over HTTP, and what can be sent past it."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,35 +8,33 @@ import pytest
 from chalicelib import topics
 from tests.api.client import Client
 from tests.api.service import RegisteredDevice, Service, running
+from tests.listener import listening
 
 M = "/api/v1/mqtt"
 
 
 @pytest.fixture(scope="module")
-def listener() -> Iterator[socket.socket]:
-    """Stands for the MQTT listener: the service only connects to it."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
+def port() -> Iterator[int]:
+    """Of a server that stands for the MQTT listener: the service only asks whether it is there."""
+    with listening() as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, listener: socket.socket) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Service]:
     """A service that finds MQTT there."""
-    with running(tmp_path_factory.mktemp("service"), MQTT_PORT=str(listener.getsockname()[1])) as one:
+    with running(tmp_path_factory.mktemp("service"), MQTT_PORT=str(port)) as one:
         yield one
 
 
-def test_the_status_says_whether_the_listener_answers(
-    service: Service, listener: socket.socket, tmp_path: Path
-) -> None:
-    port = listener.getsockname()[1]
+def test_the_status_says_whether_the_listener_answers(service: Service, port: int, tmp_path: Path) -> None:
     found = service.nobody.get(f"{M}/status")
     assert found.status == 200
     assert found.json["broker_info"]["connected"] is found.json["mqtt_status"]["connected"] is True
     assert (found.json["broker_info"]["port"], found.json["broker_info"]["error"]) == (port, None)
     assert (found.json["broker_info"]["tls_enabled"], found.json["broker_info"]["tls_port"]) == (False, None)
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        closed = gone.getsockname()[1]
+    with listening() as closed:
+        pass
     with running(tmp_path, consume=False, MQTT_PORT=str(closed)) as other:
         found = other.nobody.get(f"{M}/status")
         assert (found.status, found.json["broker_info"]["connected"]) == (200, False)
@@ -52,10 +49,10 @@ def test_the_metrics_count_commands(admin: Client, device: RegisteredDevice) -> 
     assert found["metrics"]["commands"]["queued"] >= 1
 
 
-def test_credentials_say_where_and_how_to_connect(listener: socket.socket, device: RegisteredDevice) -> None:
+def test_credentials_say_where_and_how_to_connect(port: int, device: RegisteredDevice) -> None:
     answer = device.client.get("/api/v1/devices/mqtt-credentials")
     found = answer.json["credentials"]
-    assert (found["mqtt_host"], found["mqtt_port"]) == ("127.0.0.1", listener.getsockname()[1])
+    assert (found["mqtt_host"], found["mqtt_port"]) == ("127.0.0.1", port)
     assert (found["username"], found["anonymous_connection"]) == (str(device.id), False)
     assert found["topics"]["telemetry_publish"] == f"iotflow/devices/{device.id}/telemetry"
     assert found["topics"]["commands_subscribe"] == f"iotflow/devices/{device.id}/commands"

@@ -1,4 +1,4 @@
-"""Whether a server is there: asked of a real listener on loopback."""
+"""Whether a server is there and awake: asked of real listeners on loopback."""
 
 import socket
 
@@ -6,15 +6,24 @@ import pytest
 
 from chalicelib.adapters.tcp_probe import TcpProbe
 from chalicelib.errors import Unavailable
+from tests.listener import listening
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])  # noqa: S104 - where it listens, not where it is asked
-def test_a_listener_is_reachable_and_a_closed_one_is_not(host: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])  # noqa: S104 - where it listens, not asked
+def test_a_server_is_reachable_until_it_is_gone(host: str) -> None:
+    with listening() as port:
         TcpProbe(host, port).check()
     with pytest.raises(Unavailable) as silent:
         TcpProbe(host, port).check()
+    assert str(port) in silent.value.message
+
+
+def test_a_socket_that_nobody_serves_is_not_reachable() -> None:
+    """The supervisor holds the listening socket while the server behind it is dead or hangs."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Unavailable) as silent:
+            TcpProbe("127.0.0.1", port).check()
     assert str(port) in silent.value.message
 
 
