@@ -18,6 +18,7 @@ from chalicelib.variables import (
     optional_boolean,
     optional_path,
     retention,
+    secret,
     setting,
     sqlite_path,
     words,
@@ -55,9 +56,9 @@ class Settings:
     )
     pepper: str = setting(
         "IOTFLOW_PEPPER",
-        str,
+        secret(16),
         "",
-        "secret under which keys are hashed; empty: made once in the data folder",
+        "secret under which keys are hashed, 16 characters at least; empty: made once in the data folder",
         secret=True,
     )
     public_telemetry: bool | None = setting(

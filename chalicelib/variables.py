@@ -70,6 +70,18 @@ def between(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def secret(shortest: int) -> Callable[[str], str]:
+    """A secret of at least *shortest* characters, since a short one can be guessed; nothing is no secret."""
+
+    def parse(text: str) -> str:
+        if 0 < len(text) < shortest:
+            message = f"must have at least {shortest} characters"
+            raise ValueError(message)
+        return text
+
+    return parse
+
+
 def words(text: str) -> tuple[str, ...]:
     """Comma-separated words."""
     return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -19,7 +19,12 @@ from tests.packaging import lambda_process
 from tests.packaging.calls import NOBODY, SAMPLES, proxy_event
 from tests.packaging.lambda_process import Recorder, Run
 
-MEMORY = {"IOTFLOW_DEVICES": "memory", "IOTFLOW_QUEUE": "memory", "IOTFLOW_STORE": "memory", "IOTFLOW_PEPPER": "pepper"}
+MEMORY = {
+    "IOTFLOW_DEVICES": "memory",
+    "IOTFLOW_QUEUE": "memory",
+    "IOTFLOW_STORE": "memory",
+    "IOTFLOW_PEPPER": "a pepper of tests",
+}
 WORDS = {
     "device": "iotf_d_00000000_wrong",
     "admin": "iotf_d_00000000_wrong",

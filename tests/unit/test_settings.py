@@ -123,7 +123,11 @@ def test_public_telemetry_on_the_network_needs_a_confirmation() -> None:
 
 def test_secrets_are_not_shown_by_repr() -> None:
     settings = from_environment(
-        {"REDIS_URL": "redis://:hunter2@h", "IOTFLOW_PEPPER": "hunter2", "IOTFLOW_ENROLLMENT_TOKEN": "hunter2"}
+        {
+            "REDIS_URL": "redis://:hunter2@h",
+            "IOTFLOW_PEPPER": "hunter2 hunter2 hunter2",
+            "IOTFLOW_ENROLLMENT_TOKEN": "hunter2",
+        }
     )
     assert "hunter2" not in repr(settings)
 
@@ -164,3 +168,12 @@ def test_browsers_may_call_from_the_predecessors_pages_in_the_local_stage_only()
 
 def test_retention_has_a_rule_for_all_and_rules_by_type() -> None:
     assert from_environment({"IOTFLOW_RETENTION_DAYS": "365, camera=7"}).retention_days == (("", 365), ("camera", 7))
+
+
+def test_a_pepper_that_can_be_guessed_is_refused() -> None:
+    """Keys are hashed under it; the message must not show it."""
+    with pytest.raises(SettingsError, match="IOTFLOW_PEPPER must have at least 16 characters") as refusal:
+        from_environment({"IOTFLOW_PEPPER": "0123456789abcde"})
+    assert "0123" not in str(refusal.value)
+    assert from_environment({"IOTFLOW_PEPPER": "0123456789abcdef"}).pepper == "0123456789abcdef"
+    assert from_environment({"IOTFLOW_PEPPER": ""}).pepper == ""
