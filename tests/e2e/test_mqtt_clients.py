@@ -111,6 +111,7 @@ def test_mosquitto_pub_and_sub_work(served: Served, owner: Owner) -> None:
             pytest.fail("mosquitto_pub is required: apt-get install mosquitto-clients")
         pytest.skip("mosquitto_pub is not installed: apt-get install mosquitto-clients")
     who = ["-h", "127.0.0.1", "-p", str(served.mqtt_ports["mqtt"]), "-u", str(owner.id), "-P", owner.key]
+    hear = ["-C", "1", "-W", "10", "-t", "v1/devices/me/rpc/request/+"]
     for number, version in enumerate(("311", "5")):
         payload = json.dumps({"temperature": number})
         topic = f"iotflow/devices/{owner.id}/telemetry"
@@ -125,7 +126,7 @@ def test_mosquitto_pub_and_sub_work(served: Served, owner: Owner) -> None:
         assert stored(served, owner, number)
         command_id = order(served, owner)
         heard = subprocess.run(
-            ["mosquitto_sub", "-V", version, *who, *"-q 1 -C 1 -W 10 -t v1/devices/me/rpc/request/+".split()],
+            ["mosquitto_sub", "-V", version, *who, "-q", "1", *hear],
             capture_output=True,
             text=True,
             timeout=20,
