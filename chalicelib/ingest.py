@@ -152,8 +152,8 @@ def _mark_seen(batches: Sequence[tuple[Message, Batch]], presence: Presence) -> 
         newest[batch.device] = max(batch.accepted_ms, newest.get(batch.device, 0))
     try:
         presence.mark([Sighting(device, at_ms) for device, at_ms in newest.items()])
-    except Unavailable:
-        log.warning("Presence does not answer; %d sightings are lost", len(newest))
+    except Unavailable:  # every round of an outage comes here; the adapter and /status tell of it
+        log.debug("Presence does not answer; %d sightings are lost", len(newest))
 
 
 def store_apart(messages: Sequence[Message], sinks: Sinks, *, last_receive: int, now_ms: int) -> Stored:

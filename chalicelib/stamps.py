@@ -4,13 +4,14 @@ import threading
 
 from chalicelib.model import DeviceRef
 
-MAX_LEAD_MS = 1000
-"""How far ahead of the clock stamps may run: a burst of a thousand readings, or a clock that stepped back."""
+MAX_LEAD_MS = 600_000
+"""How far ahead of the clock stamps may run: after bursts of large batches, or a clock that stepped back. Within it no
+accepted reading replaces another; a clock that was further ahead was wrong, and its times are not kept up."""
 MAX_DEVICES = 50_000
 
 
 class Stamps:
-    """Gives each device strictly growing times within this process, a few ms ahead of the clock at most."""
+    """Gives each device strictly growing times within this process, by the clock or a little ahead of it."""
 
     def __init__(self) -> None:
         self._last_ms: dict[DeviceRef, int] = {}

@@ -13,7 +13,7 @@ from tests.e2e.instance import ROOT, Instance, eventually
 from tests.e2e.load import Fleet
 from tests.e2e.posting import NO_LIMITS, ledger
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def stop_with_messages_in_hand(instance: Instance) -> int:
