@@ -1,0 +1,152 @@
+"""Readings in Apache IoTDB, aligned series below ``root.iotflow.devices.device_ID``; see docs/iotdb.md."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from chalicelib import fills
+from chalicelib.accumulate import describe
+from chalicelib.adapters import iotdb_statistics
+from chalicelib.adapters.iotdb_blocks import Block
+from chalicelib.adapters.iotdb_client import Client, Node, Patience
+from chalicelib.adapters.iotdb_connection import Access, Column
+from chalicelib.adapters.iotdb_layout import Layouts
+from chalicelib.adapters.iotdb_names import device_path, quoted
+from chalicelib.adapters.iotdb_read import Range, Reader
+from chalicelib.adapters.iotdb_status import NO_SUCH_PATH, Refusal
+from chalicelib.adapters.iotdb_write import Placed, Writer
+from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
+from chalicelib.errors import Unavailable
+from chalicelib.model import DeviceRef, Reading, Value
+from chalicelib.ports import Rejected
+from chalicelib.storable import sift
+from chalicelib.windows import Grid
+
+DATABASE = "root.iotflow"
+
+
+class IotdbReadings:
+    """Readings in one IoTDB cluster; any number of processes may use it at once.
+
+    Args:
+        nodes: Its DataNodes; the first that answers is used.
+        access: The account; it may read and write below *database*.
+        database: Path of the database, which an administrator has created.
+        patience: How long a call may take.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        access: Access,
+        *,
+        database: str = DATABASE,
+        patience: Patience | None = None,
+    ) -> None:
+        self._client = Client(nodes, access, patience)
+        self._database = database
+        self._layouts = Layouts(self._client, database)
+        self._writer = Writer(self._client, self._layouts, database)
+
+    def write(self, readings: Sequence[Reading]) -> list[Rejected]:
+        good, rejected = sift(readings)
+        flawed = {one.position for one in rejected}
+        positions = (position for position in range(len(readings)) if position not in flawed)
+        placed = [Placed(position, reading) for position, reading in zip(positions, good, strict=True)]
+        return sorted(rejected + self._writer.write(placed))
+
+    def read(
+        self,
+        device: DeviceRef,
+        *,
+        start_ms: int,
+        end_ms: int,
+        limit: int,
+        newest_first: bool = False,
+        measurements: Sequence[str] | None = None,
+    ) -> list[Reading]:
+        if limit < 1 or start_ms >= end_ms:
+            return []
+        found = self._reader(device).range(
+            Range(start_ms, end_ms), limit=limit, newest_first=newest_first, measurements=measurements
+        )
+        return [Reading(device, timestamp_ms, values) for timestamp_ms, values in found.items()]
+
+    def latest(self, device: DeviceRef) -> dict[str, tuple[int, Value]]:
+        return self._reader(device).latest()
+
+    def aggregate(self, device: DeviceRef, query: AggregateQuery) -> list[AggregateRow]:
+        grid = Grid(query.window, query.timezone)
+        query = fills.confined(query)
+        starts = fills.starts_to_fill(query, grid)
+        if query.start_ms >= query.end_ms:
+            return fills.rows({}, query, starts)
+
+        def read(columns: list[Column], blocks: Iterator[Block]) -> dict[str, iotdb_statistics.Windows]:
+            return iotdb_statistics.windows(columns, blocks, grid, query.functions)
+
+        columns: dict[str, iotdb_statistics.Windows] = {}
+        tail = Range(query.start_ms, query.end_ms).where()
+        for group in self._reader(device).by_groups(query.measurements, tail, read):
+            columns |= group
+        return fills.rows(columns, query, starts)
+
+    def survey(self, devices: Sequence[DeviceRef], *, start_ms: int, end_ms: int) -> Survey:
+        counts: dict[DeviceRef, int] = {}
+        numbers: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+        for device in devices:
+            times: set[int] = set()
+            if start_ms < end_ms:
+                tail = Range(start_ms, end_ms).where()
+                for seen, found in self._reader(device).by_groups(None, tail, iotdb_statistics.numbers):
+                    times |= seen
+                    for name, listed in found.items():
+                        numbers[name].extend(listed)
+            counts[device] = len(times)
+        return Survey(counts, {name: describe(numbers[name]) for name in sorted(numbers)})
+
+    def count(self, device: DeviceRef) -> int:
+        return self._reader(device).count(Range(-(2**63), 2**63), None)
+
+    def delete(
+        self, device: DeviceRef, *, start_ms: int, end_ms: int, measurements: Sequence[str] | None = None
+    ) -> int:
+        if start_ms >= end_ms:
+            return 0
+        reader = self._reader(device)
+        span = Range(start_ms, end_ms)
+        touched = reader.count(span, measurements)
+        if touched:
+            self._flush()
+            reader.delete(span, measurements)
+        return touched
+
+    def purge(self, device: DeviceRef) -> None:
+        path = device_path(self._database, device)
+        self._layouts.forget([path])
+        self._flush()
+        try:
+            self._client.execute(f"DELETE TIMESERIES {quoted(path)}.**")
+        except Refusal as refused:
+            if refused.code not in NO_SUCH_PATH:
+                raise
+
+    def _flush(self) -> None:
+        """Let deletes find everything on disk; only an administrator may, see docs/iotdb.md for the others.
+
+        What is deleted in memory makes trouble later: a series that comes back with another type fails on the old
+        one's values (305), and a file of a device that has nothing left cannot be read (301).
+        """
+        with suppress(Unavailable):
+            self._client.execute("FLUSH")
+
+    def check(self) -> None:
+        self._client.rows("SHOW VERSION")
+
+    def close(self) -> None:
+        """Close idle connections; the next call opens one again."""
+        self._client.close()
+
+    def _reader(self, device: DeviceRef) -> Reader:
+        return Reader(self._client, device_path(self._database, device))

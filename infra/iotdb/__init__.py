@@ -1,0 +1,1 @@
+"""A real IoTDB on this machine, without containers: jars from Maven, two small JVMs, settings that lose nothing."""
