@@ -52,7 +52,8 @@ def test_schemathesis_finds_nothing(service: Service, tmp_path: Path, signed_in:
     pid = service.pid
     said = fuzz(service, tmp_path, str(service.data) if signed_in else "")
     operations = int(re.findall(r"Tested: (\d+)", said)[0])
-    assert operations == sum(map(len, service.nobody.get("/openapi.json").json["paths"].values()))
+    described = sum(map(len, service.nobody.get("/openapi.json").json["paths"].values()))
+    assert operations in {described, described - 1}, "some releases leave out the description itself"
     assert all(f"✅ {phase}" in said for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"))
     assert service.pid == pid
     assert service.nobody.get("/health").status == 200
