@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def finish(file: Path) -> None:
             archive.extractall(root, members=[name for name in archive.namelist() if is_needed(name)])
         compile_all(root)
         unfinished = file.with_suffix(".unfinished")
-        _write(root, unfinished)
+        write(root, unfinished)
         unfinished.replace(file)
 
 
@@ -72,18 +72,34 @@ def compile_all(root: Path) -> None:
         CalledProcessError: A module does not compile.
     """
     ours = [root / name for name in OURS]
-    others = [path for path in sorted(root.iterdir()) if path not in ours]
-    _compile(root, ours)
-    _compile(root, others, "-b", "-o", "2")
-    for module in (found for other in others for found in ([other] if other.is_file() else other.rglob("*.py"))):
-        if module.with_suffix(".pyc").exists():
-            module.unlink()
+    _compile(sys.executable, root, ours, RUN_IN)
+    strip(Path(sys.executable), root, [path for path in sorted(root.iterdir()) if path not in ours], RUN_IN)
 
 
-def _compile(root: Path, paths: list[Path], *options: str) -> None:
-    command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", *options]
+def strip(python: Path, root: Path, paths: Iterable[Path], run_in: str) -> None:
+    """Leave bytecode without docstrings in the place of every module below *paths*.
+
+    Args:
+        python: Of the version that will run it.
+        root: What will be the folder *run_in*.
+        paths: Modules and packages in it.
+        run_in: What tracebacks say.
+
+    Raises:
+        CalledProcessError: A module does not compile.
+    """
+    found = list(paths)
+    _compile(str(python), root, found, run_in, "-b", "-o", "2")
+    for path in found:
+        for module in [path] if path.is_file() else list(path.rglob("*.py")):
+            if module.with_suffix(".pyc").exists():
+                module.unlink()
+
+
+def _compile(python: str, root: Path, paths: list[Path], run_in: str, *options: str) -> None:
+    command = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", *options]
     subprocess.run(
-        [*command, "-s", str(root), "-p", RUN_IN, *map(str, paths)],
+        [*command, "-s", str(root), "-p", run_in, *map(str, paths)],
         env={**os.environ, "PYTHONHASHSEED": "0"},  # the order of a set in bytecode depends on it
         check=True,
     )
@@ -94,7 +110,8 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _write(root: Path, file: Path) -> None:
+def write(root: Path, file: Path) -> None:
+    """Zip a folder: the same content gives the same bytes."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), EPOCH)

@@ -45,6 +45,7 @@ FUNCTION_KEYS = frozenset(
         "tags",
     }
 )
+ARCHITECTURES = ("arm64", "x86_64")
 REFERENCE = "{{resolve:"
 """How a value begins that CloudFormation fetches from a secret store."""
 
@@ -96,6 +97,9 @@ def with_declaration(config: Json, stage_name: str, name: str) -> dict[str, Any]
 def _check_stage(name: str, stage: Json) -> None:
     where = f'stage "{name}"'
     _known(stage, STAGE_KEYS, where)
+    if stage.get("lambda_architecture") not in ARCHITECTURES:
+        message = f'"lambda_architecture" of {where} must be {" or ".join(ARCHITECTURES)}'
+        raise ConfigurationError(message)
     _check_variables(stage, where, stage_name=name)
     given: Json = stage.get("lambda_functions", {})
     _known(given, frozenset(functions()), f'"lambda_functions" of {where}')

@@ -26,10 +26,10 @@ def environment(folder: Path) -> Path:
     if note.exists() and note.read_text(encoding="utf-8") == wanted:
         return folder
     if not (folder / "bin" / "python").exists():
-        _run([str(interpreter()), "-m", "venv", "--clear", str(folder)], f"{folder} cannot be made")
+        run([str(interpreter()), "-m", "venv", "--clear", str(folder)], f"{folder} cannot be made")
     files = [part for file in REQUIREMENTS for part in ("-r", str(file))]
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-q"]
-    _run([*pip, *files], "the packages that chalice needs cannot be installed")
+    run([*pip, *files], "the packages that chalice needs cannot be installed")
     note.write_text(wanted, encoding="utf-8")
     return folder
 
@@ -63,7 +63,7 @@ def package(folder: Path, stage: str, out: Path, *options: str, project: Path = 
         Failure: chalice failed; its last words are in the sentence.
     """
     command = [str(folder / "bin" / "chalice"), "package", "--stage", stage, *options, str(out)]
-    return _run(command, f"chalice package --stage {stage} failed", project)
+    return run(command, f"chalice package --stage {stage} failed", project)
 
 
 def _candidates(search: Mapping[str, str]) -> Iterator[Path]:
@@ -82,7 +82,17 @@ def _works(python: Path) -> bool:
     return subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0
 
 
-def _run(command: list[str], failure: str, folder: Path = ROOT) -> str:
+def run(command: list[str], failure: str, folder: Path = ROOT) -> str:
+    """Run a program and return what it printed.
+
+    Args:
+        command: What to run.
+        failure: What its failure means.
+        folder: Where to run it.
+
+    Raises:
+        Failure: It failed, or is chalice and left a dependency out; with its last words.
+    """
     region = {"AWS_DEFAULT_REGION": "us-east-1"}  # chalice insists on one, and writes it nowhere
     done = subprocess.run(
         command,

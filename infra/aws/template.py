@@ -10,10 +10,11 @@ from typing import Any
 
 from chalice.utils import to_cfn_resource_name
 
-from infra.aws import alarms
+from infra.aws import alarms, layer
 from infra.aws.configuration import with_declaration
 from infra.aws.functions import functions
 from infra.aws.names import dead_letters_name, queue_name, table_name
+from infra.aws.packaging import PYTHON
 from infra.aws.table import table
 
 Json = dict[str, Any]
@@ -48,6 +49,8 @@ def merge_template(config: Mapping[str, Any], stage_name: str) -> Json:
         "RestAPI": {"Properties": {"MethodSettings": [_throttling()]}},
         **_log_groups(stage),
         **_network(stage),
+        "IotdbLayer": _layer(stage_name, stage),
+        **_layered(stage),
         **alarms.alarms(config["app_name"], stage_name, visibility_s=visibility_s()),
     }
     return {
@@ -144,3 +147,27 @@ def _network(stage: Mapping[str, Any]) -> Json:
     inside = [name for name in functions() if {**stage, **own.get(name, {})}.get("subnet_ids")]
     attached = {"Properties": {"ManagedPolicyArns": [{"Fn::Sub": NETWORK_POLICY}]}}
     return {to_cfn_resource_name(f"{name}_role"): attached for name in inside}
+
+
+def _layer(name: str, stage: Mapping[str, Any]) -> Json:
+    return {
+        "Type": "AWS::Serverless::LayerVersion",
+        "Properties": {
+            "LayerName": f"iotflow-iotdb-{name}",
+            "ContentUri": f"./{layer.FILE}",
+            "CompatibleRuntimes": [f"python{PYTHON}"],
+            "CompatibleArchitectures": [stage["lambda_architecture"]],
+        },
+    }
+
+
+def _layered(stage: Mapping[str, Any]) -> Json:
+    """Only functions that touch telemetry carry the client of its store."""
+    own = stage.get("lambda_functions", {})
+    return {
+        to_cfn_resource_name(name): {
+            "Properties": {"Layers": [*own.get(name, {}).get("layers", []), {"Ref": "IotdbLayer"}]}
+        }
+        for name, function in functions().items()
+        if any(use.startswith("readings:") for use in function.uses)
+    }

@@ -1,10 +1,10 @@
-"""`package`: templates and the zip for AWS, checked before anybody deploys them."""
+"""`package`: templates and zips for AWS, checked before anybody deploys them."""
 
 import argparse
 import json
 from pathlib import Path
 
-from infra.aws import archive, files, packaging, template, verify
+from infra.aws import archive, files, layer, packaging, template, verify
 from infra.aws.configuration import ConfigurationError
 from infra.bootstrap import ROOT
 from infra.failure import Exit, Failure
@@ -16,7 +16,7 @@ def add_package(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--stage", required=True, help="of .chalice/config.json")
     parser.add_argument("--format", choices=("cloudformation", "terraform"), default="cloudformation")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the template and the zip")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the template and the zips")
     parser.set_defaults(run=package)
 
 
@@ -28,14 +28,15 @@ def package(options: argparse.Namespace) -> int:
     """
     _refuse_stale(options.stage)
     out: Path = options.out.absolute()
-    made = packaging.package(
-        packaging.environment(ENVIRONMENT), options.stage, out, *_format(options.format, options.stage)
-    )
+    environment = packaging.environment(ENVIRONMENT)
+    made = packaging.package(environment, options.stage, out, *_format(options.format, options.stage))
     print(made, end="")
+    architecture = files.read_config()["stages"][options.stage]["lambda_architecture"]
+    layered = layer.build(environment, architecture, out)
     if options.format == "cloudformation":
         _refuse_problems(json.loads((out / "sam.json").read_text(encoding="utf-8")))
-    zipped = out / "deployment.zip"
-    print(f"{zipped}: {zipped.stat().st_size / 1e6:.2f} MB, sha256 {archive.digest(zipped)}")
+    for zipped in (out / "deployment.zip", layered):
+        print(f"{zipped}: {zipped.stat().st_size / 1e6:.2f} MB, sha256 {archive.digest(zipped)}")
     return Exit.OK
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.aws import files, packaging
+from infra.aws import files, layer, packaging
 from infra.bootstrap import ROOT
 from infra.failure import Failure
 
@@ -29,9 +29,10 @@ def environment() -> Path:
 
 @pytest.fixture(scope="session")
 def prod(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of `sam.json` and `deployment.zip` for prod."""
+    """The folder of `sam.json`, `deployment.zip` and the layer for prod."""
     out = tmp_path_factory.mktemp("prod") / "out"
     packaging.package(environment, "prod", out, "--merge-template", str(files.FOLDER / "template-prod.json"))
+    layer.build(environment, "arm64", out)
     return out
 
 

@@ -25,6 +25,8 @@ sam = json.load(open(sys.argv[1]))
 for resource in sam["Resources"].values():
     if resource["Type"] == "AWS::Serverless::Function":
         resource["Properties"]["CodeUri"] = {"Bucket": "bucket", "Key": "key"}
+    if resource["Type"] == "AWS::Serverless::LayerVersion":
+        resource["Properties"]["ContentUri"] = {"Bucket": "bucket", "Key": "key"}
 json.dump(Translator({}, Parser()).translate(sam, {"AWS::Region": "eu-central-1"}), sys.stdout)
 """
 
@@ -105,6 +107,14 @@ def test_what_cannot_be_made_again_survives_the_stack(template: Json) -> None:
     for name in ("Records", "Pepper", "DeadLetters"):
         assert template["Resources"][name]["DeletionPolicy"] == "Retain", name
     assert of(template, "Records")["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_only_functions_that_touch_telemetry_carry_the_client_of_its_store(template: Json, prod: Path) -> None:
+    layered = {name for name in functions().keys() - {EDGE} if of(template, name).get("Layers")}
+    assert layered == {
+        name for name, each in functions().items() if any(use.startswith("readings:") for use in each.uses)
+    }
+    assert (prod / of(template, "IotdbLayer")["ContentUri"]).exists()
 
 
 def test_gateways_own_answers_have_our_shape(template: Json) -> None:

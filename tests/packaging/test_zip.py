@@ -13,8 +13,8 @@ from infra.bootstrap import ROOT
 from infra.failure import Failure
 from tests.packaging.lambda_process import Recorder
 
-LARGEST_BYTES = 4_500_000
-"""2.0 MB of it are pydantic-core."""
+LARGEST_BYTES = 5_000_000
+"""2.0 MB of it are pydantic-core; the aim is 4 MB."""
 AARCH64 = 183
 """e_machine of an ELF file. Source: ELF for the Arm 64-bit Architecture."""
 

@@ -13,8 +13,9 @@ GOOD: dict[str, Any] = {
     "app_name": "iotflow",
     "autogen_policy": False,
     "stages": {
-        "dev": {"log_retention_in_days": 7},
+        "dev": {"log_retention_in_days": 7, "lambda_architecture": "arm64"},
         "prod": {
+            "lambda_architecture": "arm64",
             "environment_variables": {"LOG_LEVEL": "info"},
             "lambda_functions": {"submit_telemetry": {"lambda_memory_size": 256, "reserved_concurrency": 50}},
         },
@@ -45,6 +46,7 @@ def test_a_good_configuration_is_accepted() -> None:
         ("autogen_policy", True, '"autogen_policy" must be false'),
         ("stages/test", {}, '"test" means nothing in "stages"'),
         ("stages/prod/lambda_memory_size", 128, '"lambda_memory_size" means nothing in stage "prod"'),
+        ("stages/prod/lambda_architecture", "arm", '"lambda_architecture" of stage "prod" must be arm64 or x86_64'),
         ("stages/prod/lambda_functions/submit", {}, '"submit" means nothing in "lambda_functions" of stage "prod"'),
         ("stages/prod/lambda_functions/keep_up/memory", 1, '"memory" means nothing in function "keep_up" of stage'),
         ("stages/prod/environment_variables/IOTFLOW_STOER", "iotdb", "IOTFLOW_STOER .* not a setting"),
