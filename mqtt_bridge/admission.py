@@ -33,6 +33,8 @@ class Admission:
     def __init__(self, services: Services, limiter: RateLimiter) -> None:
         self._services = services
         self._limiter = limiter
+        settings = services.settings
+        self._message_limit = Limit(settings.device_burst, settings.device_rate_per_minute / 60)
         self._addresses: Counter[str] = Counter()
         self._owners: Counter[str] = Counter()
 
@@ -83,9 +85,7 @@ class Admission:
 
     def allows_message(self, client: Client, *, now_ms: int) -> float:
         """Count a packet against the device's limit; returns for how many seconds not to read, 0.0 when it is fine."""
-        settings = self._services.settings
-        limit = Limit(settings.device_burst, settings.device_rate_per_minute / 60)
-        return self._limiter.take(f"client:{client.owner}", limit, now_ms=now_ms).retry_after_s
+        return self._limiter.take(client.owner, self._message_limit, now_ms=now_ms).retry_after_s
 
     def allows_registration(self, address: str, *, now_ms: int) -> bool:
         """Count a registration against the limit of *address*."""

@@ -6,6 +6,7 @@ What packets mean for IoTFlow is the business of `Hub`; this is the protocol.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol, cast
 
@@ -54,6 +55,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         client: Whose it is; None until the CONNECT was accepted.
+        back: How the gateway answers its client later: send, and whether it listens.
         level: 4 for MQTT 3.1.1, 5 for MQTT 5.
         keep_alive_s: Silence for one and a half times as long ends the connection; 0: never.
         heard_s: When something came last, on the loop's clock.
@@ -77,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.address = ""
         self.client: Client | None = None
+        self.back: tuple[Callable[[str, bytes], None], Callable[[str], bool]] | tuple[()] = ()
         self.session: Session | None = None
         self.level = V311
         self.keep_alive_s = 0

@@ -129,8 +129,7 @@ class Gateway:
             message.payload,
             content_type,
             now_ms,
-            reply=partial(self._reply, connection),
-            listens=partial(_listens, connection),
+            *connection.back,
         )
         return self.intake.publish(arrival, found)
 
@@ -207,6 +206,7 @@ class Gateway:
         key = SessionKey(client.owner, client_id)
         session, present = self.sessions.open(key, connection, clean=connect.clean_start, expiry_s=expiry_s)
         connection.accept(client, session, max_packet_bytes=self.max_packet_bytes)
+        connection.back = (partial(self._reply, connection), partial(_listens, connection))
         properties: dict[int, object] = {
             Property.RECEIVE_MAXIMUM: RECEIVE_MAXIMUM,
             Property.MAXIMUM_PACKET_SIZE: self.max_packet_bytes,

@@ -147,13 +147,29 @@ def read_publish(first_byte: int, body: bytes, level: int) -> Publish:
         raise malformed("there is no QoS 3")
     if first_byte & 8 and not qos:
         raise malformed("DUP with QoS 0")
-    reader = Reader(body)
-    topic = reader.text()
-    packet_id = reader.number(2) if qos else 0
+    end = (int.from_bytes(body[:2]) if len(body) > 1 else len(body)) + 2
+    payload_at = end + 2 if qos else end
+    if payload_at > len(body):
+        raise malformed("the packet ends too early")
+    packet_id = int.from_bytes(body[end:payload_at])
     if qos and not packet_id:
         raise malformed("packet identifier 0")
-    properties = reader.properties() if level == V5 else NO_PROPERTIES
-    return Publish(topic, body[reader.at :], qos, packet_id, bool(first_byte & 8), bool(first_byte & 1), properties)
+    properties = NO_PROPERTIES
+    if level == V5:
+        if body[payload_at : payload_at + 1] == b"\0":
+            payload_at += 1
+        else:
+            reader = Reader(body, payload_at)
+            properties, payload_at = reader.properties(), reader.at
+    return Publish(
+        wire.text_of(body[2:end]),
+        body[payload_at:],
+        qos,
+        packet_id,
+        bool(first_byte & 8),
+        bool(first_byte & 1),
+        properties,
+    )
 
 
 def read_ack(body: bytes, level: int) -> Ack:
