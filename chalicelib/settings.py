@@ -14,6 +14,7 @@ from chalicelib.variables import (
     between,
     boolean,
     date_ms,
+    iotdb_path,
     one_of,
     optional_boolean,
     optional_path,
@@ -47,7 +48,7 @@ class Settings:
     data: Path = setting("IOTFLOW_DATA", Path, Path("var"), "folder of the embedded databases, logs and secrets")
     devices: str = setting("IOTFLOW_DEVICES", one_of("sqlite", "memory"), "sqlite", "where device records live")
     queue: str = setting("IOTFLOW_QUEUE", one_of("sqlite", "memory"), "sqlite", "where accepted readings wait")
-    store: str = setting("IOTFLOW_STORE", one_of("sqlite", "memory"), "sqlite", "where telemetry is stored")
+    store: str = setting("IOTFLOW_STORE", one_of("sqlite", "iotdb", "memory"), "sqlite", "where telemetry is stored")
     devices_file: Path | None = setting(
         "DATABASE_URL", sqlite_path, None, "sqlite:///PATH of the device records", shown="sqlite:///var/devices.db"
     )
@@ -169,9 +170,19 @@ class Settings:
         "true lets MQTT clients without a key in, as the predecessor did; only in the local stage on loopback",
         shown="false",
     )
-    iotdb_host: str = setting("IOTDB_HOST", str, "localhost", "shown by telemetry/status")
-    iotdb_port: int = setting("IOTDB_PORT", between(1, 65_535), 6667, "shown by telemetry/status")
-    iotdb_database: str = setting("IOTDB_DATABASE", str, "root.iotflow", "shown by telemetry/status")
+    iotdb_host: str = setting(
+        "IOTDB_HOST", str, "localhost", "DataNode of IoTDB, or several HOST:PORT of one cluster, comma-separated"
+    )
+    iotdb_port: int = setting("IOTDB_PORT", between(1, 65_535), 6667, "port of hosts that are given without one")
+    iotdb_user: str = setting("IOTDB_USER IOTDB_USERNAME", str, "root", "account that reads and writes telemetry")
+    iotdb_password: str = setting("IOTDB_PASSWORD", str, "root", "its password", secret=True)
+    iotdb_database: str = setting(
+        "IOTDB_DATABASE", iotdb_path, "root.iotflow", "path of the database, made by an administrator"
+    )
+    iotdb_tls: bool = setting("IOTDB_TLS", boolean, False, "true speaks TLS with IoTDB", shown="false")
+    iotdb_ca_file: str = setting(
+        "IOTDB_CA_FILE", str, "", "PEM file of the authorities that may vouch for IoTDB; empty: the system's", shown=""
+    )
 
     @property
     def on_loopback(self) -> bool:
@@ -253,6 +264,9 @@ def _refuse_open_doors(settings: Settings) -> None:
             "IOTFLOW_MQTT_LEGACY=true lets anybody write: it works only in the local stage, "
             "with HOST and MQTT_HOST on loopback"
         )
+        raise SettingsError(message)
+    if settings.store == "iotdb" and not settings.local and settings.iotdb_password == "root":  # noqa: S105 - refused
+        message = "IOTDB_PASSWORD=root is IoTDB's default: outside the local stage, use an account of your own"
         raise SettingsError(message)
     if (settings.mqtt_certificate is None) != (settings.mqtt_private_key is None):
         message = "MQTT_TLS_CERTIFICATE and MQTT_TLS_PRIVATE_KEY are given together, or neither"

@@ -1,5 +1,6 @@
 """How settings are declared and parsed: a name, a parser, a sentence. No environment is read here."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -118,3 +119,11 @@ def sqlite_path(text: str) -> Path | None:
         message = "must be sqlite:///PATH; other databases are chosen with IOTFLOW_DEVICES"
         raise ValueError(message)
     return Path(text.removeprefix("sqlite:///"))
+
+
+def iotdb_path(text: str) -> str:
+    """A path in IoTDB that needs no quotes."""
+    if re.fullmatch(r"root(\.[a-z][a-z0-9_]*)+", text) is None:
+        message = "must be a path like root.iotflow, of small letters, digits and _"
+        raise ValueError(message)
+    return text

@@ -100,6 +100,15 @@ class Services:
             from chalicelib.adapters.memory_readings import MemoryReadings
 
             return MemoryReadings()
+        if self.settings.store == "iotdb":
+            from chalicelib.adapters.iotdb_client import nodes_of
+            from chalicelib.adapters.iotdb_connection import Access
+            from chalicelib.adapters.iotdb_readings import IotdbReadings
+
+            chosen = self.settings
+            access = Access(chosen.iotdb_user, chosen.iotdb_password, chosen.iotdb_tls, chosen.iotdb_ca_file or None)
+            nodes = nodes_of(chosen.iotdb_host, chosen.iotdb_port)
+            return IotdbReadings(nodes, access, database=chosen.iotdb_database)
         from chalicelib.adapters.sqlite_readings import SqliteReadings
 
         return SqliteReadings(self._file("telemetry.db"))

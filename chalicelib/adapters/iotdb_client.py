@@ -192,3 +192,12 @@ def _pause(attempt: int, left_s: float) -> bool:
         return False
     time.sleep(pause_s)
     return True
+
+
+def nodes_of(hosts: str, port: int) -> list[Node]:
+    """The nodes of a comma-separated list of HOST or HOST:PORT; *port* is for those without."""
+    nodes = []
+    for word in hosts.split(","):
+        host, _, own_port = word.strip().partition(":")
+        nodes.append(Node(host, int(own_port or port)))
+    return nodes

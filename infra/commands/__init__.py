@@ -41,6 +41,7 @@ VERBS = (
     Verb("reset", "infra.commands.reset", "delete devices, keys and telemetry, and start over"),
     Verb("settings", "infra.commands.settings", "print every setting with its default, as in .env.example"),
     Verb("shell", "infra.commands.shell", "open a Python prompt with the ports and use cases at hand"),
+    Verb("iotdb", "infra.commands.iotdb", "run a real IoTDB server here: start, stop, status, cli, logs"),
     Verb("bench", "infra.commands.bench", "measure how fast it is here: http, store or query"),
     Verb("aws", "infra.commands.aws", "list Lambda functions, or write the policies and templates they need"),
     Verb("package", "infra.commands.package", "make the template and the zip that AWS deploys"),

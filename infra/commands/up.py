@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.settings import Settings, SettingsError, from_environment
@@ -42,6 +43,7 @@ def up(options: argparse.Namespace) -> int:
     folder = RunFolder(data_folder(variables))
     folder.claim()
     _refuse_mixed(folder)
+    variables |= _store(settings, variables)
     listeners = open_all(settings, variables)
     variables |= {"HOST": settings.host, **ports(listeners), "IOTFLOW_DATA": str(folder.data)}
     if not options.detach and sys.stdout.isatty():
@@ -112,6 +114,15 @@ def _checked(variables: dict[str, str]) -> Settings:
             message = f"IOTFLOW_{name.upper()}=memory works in a single process only (chalice local); take sqlite"
             raise Failure(message, Exit.BAD_OPTION)
     return chosen
+
+
+def _store(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
+    """How to reach IoTDB: a server of this data directory, unless IOTDB_HOST names another."""
+    if settings.store != "iotdb" or variables.get("IOTDB_HOST"):
+        return {}
+    from infra.commands import iotdb
+
+    return iotdb.use(iotdb.server_in(data_folder(variables)))
 
 
 def _refuse_mixed(folder: RunFolder) -> None:

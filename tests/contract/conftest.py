@@ -1,5 +1,6 @@
 """Stores that several contract tests share. Fixtures of one port stay in that port's test file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,26 @@ import pytest
 from chalicelib.adapters.memory_readings import MemoryReadings
 from chalicelib.adapters.sqlite_readings import SqliteReadings
 from chalicelib.ports import ReadingStore
+from infra.iotdb.server import Server
+from tests.contract import iotdb_server
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def reading_store(request: pytest.FixtureRequest, tmp_path: Path) -> ReadingStore:
+@pytest.fixture(scope="session")
+def iotdb() -> Iterator[Server]:
+    """A real IoTDB that all tests of the run share; those that break it take their own."""
+    with iotdb_server.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "sqlite", "iotdb"])
+def reading_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReadingStore]:
     """An empty reading store of every technology."""
     if request.param == "memory":
-        return MemoryReadings()
-    return SqliteReadings(tmp_path / "telemetry.db")
+        yield MemoryReadings()
+    elif request.param == "sqlite":
+        yield SqliteReadings(tmp_path / "telemetry.db")
+    else:
+        server: Server = request.getfixturevalue("iotdb")
+        iotdb_server.empty(server)
+        with iotdb_server.store_of(server) as store:
+            yield store
