@@ -58,13 +58,14 @@ _ADD = f"""
     INSERT INTO commands ({_COLUMNS}) VALUES ({", ".join(f":{column}" for column in _COLUMNS.split(", "))})
     ON CONFLICT DO NOTHING
 """
-_IS_PENDING = """
-    status IN ('queued', 'sent') AND (expires_ms IS NULL OR expires_ms > ?) AND (tenant, device_id) IN (
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
-    )
+# A cross join keeps the order of the tables: the devices lead into the index of what is pending, however long its list.
+_OF_DEVICES = """
+    FROM (SELECT DISTINCT value FROM json_each(?)) AS wanted CROSS JOIN commands INDEXED BY commands_pending
+    WHERE tenant = json_extract(wanted.value, '$[0]') AND device_id = json_extract(wanted.value, '$[1]')
+        AND status IN ('queued', 'sent') AND (expires_ms IS NULL OR expires_ms > ?)
 """
-_PENDING = f"SELECT {_COLUMNS} FROM commands WHERE {_IS_PENDING} ORDER BY position LIMIT ?"
-_BACKLOG = f"SELECT tenant, device_id, count(*) FROM commands WHERE {_IS_PENDING} GROUP BY 1, 2"
+_PENDING = f"SELECT {_COLUMNS} {_OF_DEVICES} ORDER BY position LIMIT ?"
+_BACKLOG = f"SELECT tenant, device_id, count(*) {_OF_DEVICES} GROUP BY 1, 2"
 _ADVANCE = """
     UPDATE commands SET status = :status, updated_ms = :updated_ms, result = :result, attempts = :attempts
     WHERE tenant = :tenant AND device_id = :device_id AND id = :id
@@ -103,12 +104,12 @@ class SqliteCommands:
 
     def pending(self, devices: Sequence[DeviceRef], *, now_ms: int, limit: int = 1000) -> list[Command]:
         with self.database.reading() as connection:
-            rows = connection.execute(_PENDING, (now_ms, json.dumps(devices), limit))
+            rows = connection.execute(_PENDING, (json.dumps(devices), now_ms, limit))
             return [_command(row) for row in rows]
 
     def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
         with self.database.reading() as connection:
-            rows = connection.execute(_BACKLOG, (now_ms, json.dumps(devices)))
+            rows = connection.execute(_BACKLOG, (json.dumps(devices), now_ms))
             return {DeviceRef(tenant, device_id): number for tenant, device_id, number in rows}
 
     def advance(

@@ -65,6 +65,8 @@ def test_pending_is_in_the_order_of_adding_and_of_these_devices_only(repository:
     assert len(repository.pending([ONE, TWO, DeviceRef("default", 9)], now_ms=NOW_MS)) == 3
     assert len(repository.pending([ONE, TWO], now_ms=NOW_MS, limit=2)) == 2
     assert repository.pending([], now_ms=NOW_MS) == []
+    assert len(repository.pending([ONE, ONE], now_ms=NOW_MS)) == 2
+    assert repository.backlog([ONE, ONE], now_ms=NOW_MS) == {ONE: 2}
 
 
 def test_pending_ends_at_the_instant_of_expiry(repository: CommandRepository) -> None:
