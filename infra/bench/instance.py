@@ -40,13 +40,14 @@ class Instance:
         data: Its data folder; must exist.
 
     Attributes:
-        port: Where it listens, on loopback.
+        port: Where it listens, on loopback; `mqtt_port` for MQTT.
         pids: Of its processes by name, ``supervisor`` included.
     """
 
     def __init__(self, data: Path) -> None:
         self.data = data
         self.port = 0
+        self.mqtt_port = 0
         self.pids: dict[str, int] = {}
         self._connection: HTTPConnection | None = None
 
@@ -54,6 +55,7 @@ class Instance:
         started = _infra("up", "-d", "--json", "--port", "0", "--data", str(self.data), "--env", os.devnull)
         report = json.loads(started)
         self.port = int(report["url"].rpartition(":")[2])
+        self.mqtt_port = report["ports"]["mqtt"]
         self.pids = report["pids"]
         self._connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         return self

@@ -11,13 +11,15 @@ from infra.bench.figures import Report
 from infra.bench.options import Options
 from infra.failure import Exit, Failure
 
-KINDS = ("http", "store", "query")
+KINDS = ("http", "store", "query", "mqtt")
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     chosen = Options()
-    parser.add_argument("kind", choices=KINDS, help="http: writes end to end; store: without HTTP; query: reads")
+    parser.add_argument(
+        "kind", choices=KINDS, help="http, mqtt: writes end to end; store: without either; query: reads"
+    )
     parser.add_argument("--runs", type=_positive_int, default=chosen.runs, help="take the median of so many [5]")
     parser.add_argument("--seconds", type=_positive, default=chosen.seconds, help="length of a run under load [5]")
     parser.add_argument("--quick", action="store_true", help="only see that it works; the figures mean nothing")
@@ -60,6 +62,10 @@ def _benchmark(kind: str) -> Callable[[Options, Path], Report]:
         from infra.bench import store
 
         return store.run
+    if kind == "mqtt":
+        from infra.bench import mqtt
+
+        return mqtt.run
     from infra.bench import query
 
     return query.run
