@@ -18,7 +18,8 @@ from simulators.signals import Data
 
 MAX_READINGS_PER_REQUEST = 1000
 """Source: the limits of the service's contract."""
-RETRY_STATUSES = frozenset({429, 502, 503, 504})
+RETRY_STATUSES = frozenset({429, 502, 503, 504, 0x88, 0x89, 0x8B, 0x97, 0x9F})
+"""Refused only for now: of HTTP, and the reason codes of MQTT 5 for unavailable, busy, shutting down, quota, rate."""
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 10.0
 BACKOFF_FIRST_S = 0.5
@@ -38,7 +39,10 @@ class TimedReading(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: status, JSON object (or {}), advice when to try again, and how long it took."""
+    """What came back: status, JSON object (or {}), advice when to try again, and how long it took.
+
+    A refusal over MQTT has its reason code as status, 0x80 to 0xA2: HTTP has no answers that low.
+    """
 
     status: int
     body: Mapping[str, Any]
@@ -130,6 +134,11 @@ class DeviceClient:
     def _post(self, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Answer:
         payload = json.dumps(body, separators=(",", ":")).encode()
         return self._transport.send("POST", path, {"Content-Type": "application/json", **headers}, payload)
+
+
+def status_text(status: int) -> str:
+    """Return the status with the protocol that it is of."""
+    return f"HTTP {status}" if status >= 200 else f"MQTT reason 0x{status:02X}"
 
 
 def backoff_s(attempt: int, rng: Random, *, retry_after_s: float | None = None) -> float:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from simulators.client import Answer, DeviceClient, TimedReading
-from simulators.enrolment import Enrolled, Enrolment, Keys, OnDuplicate
+from simulators.client import Answer, TimedReading, status_text
+from simulators.enrolment import Enrolled, Enrolment, Keys, OnDuplicate, Registrar
 from simulators.line import Line
 from simulators.outbox import Outbox
 from simulators.profiles import Kind
 from simulators.signals import Data
 from simulators.timeline import Timeline
 from simulators.totals import Counts
+from simulators.uplink import Connect, Uplink
 
 OUTAGE_S = 5.0
 """How long a simulated network failure lasts, in simulated seconds (Source: the predecessor's devices)."""
@@ -29,25 +30,34 @@ LATE_S = 0.001
 
 @dataclass(frozen=True)
 class DevicePlan:
-    """What a device is: its name, its kind, and how many simulated seconds lie between its readings."""
+    """What a device is: its name, its kind, and how many simulated seconds lie between its readings.
+
+    `enrolled` is its key, where that is known beforehand; else it registers.
+    """
 
     name: str
     kind: Kind
     interval_s: float
+    enrolled: Enrolled | None = None
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all devices of a run share. `clock` is real time, `heartbeat_interval_s` counts in it."""
+    """What all devices of a run share. `clock` is real time, `heartbeat_interval_s` counts in it.
+
+    The first readings are spread over `stagger_s` simulated seconds.
+    """
 
     seed: int
     timeline: Timeline
     clock: Callable[[], float]
-    client: DeviceClient
+    client: Registrar
+    connect: Connect
     keys: Keys
     on_duplicate: OnDuplicate
     failure_rate: float
     heartbeat_interval_s: float
+    stagger_s: float = STAGGER_S
 
 
 class SimulatedDevice:
@@ -60,14 +70,15 @@ class SimulatedDevice:
         data_rng = Random(f"{around.seed}/{plan.name}")
         self.plan = plan
         self.counts = Counts()
-        self.enrolled: Enrolled | None = None
+        self.enrolled = plan.enrolled
         self.refusal: str | None = None
         self.last_data: Data = {}
         self._around = around
         self._network_rng = Random(f"{around.seed}/{plan.name}/network")
-        self._first_s = around.timeline.begin_s + data_rng.uniform(0, min(STAGGER_S, plan.interval_s))
+        self._first_s = around.timeline.begin_s + data_rng.uniform(0, min(around.stagger_s, plan.interval_s))
         self._profile = plan.kind.make(data_rng, self._first_s)
         self._made = 0
+        self._uplink: Uplink | None = None
         self._outbox = Outbox(self.counts)
         self._line = Line(self.counts, clock=around.clock, rng=self._network_rng)
         self._heartbeat_at_s = around.clock()
@@ -96,14 +107,17 @@ class SimulatedDevice:
         if self.enrolled is None:
             self._enrol()
         else:
+            uplink = self._connected(self.enrolled)
             self._make(self._around.timeline.simulated_s(now_s))
-            self._beat(now_s, self.enrolled.api_key)
+            self._beat(now_s, uplink)
             if self._outbox and now_s >= self._line.silent_until_s:
-                self._send(now_s, self.enrolled.api_key)
+                self._send(now_s, uplink)
         return self._due_s()
 
     def settle(self) -> None:
-        """Count what was due and is not accepted as lost: the run is over."""
+        """Say goodbye, and count what was due and is not accepted as lost: the run is over."""
+        if self._uplink is not None:
+            self._uplink.close()
         if self._more():
             unmade = math.ceil((self._around.timeline.end_s - self._next_s()) / self.plan.interval_s)
             self._made += unmade
@@ -149,33 +163,38 @@ class SimulatedDevice:
         if isinstance(outcome, Enrolled):
             self.enrolled = outcome
         elif outcome is not None:
-            self.refusal = f"HTTP {outcome.status} {outcome.body.get('message', '')}".strip()
+            self.refusal = f"{status_text(outcome.status)} {outcome.body.get('message', '')}".strip()
 
-    def _beat(self, now_s: float, api_key: str) -> None:
+    def _connected(self, enrolled: Enrolled) -> Uplink:
+        if self._uplink is None:
+            self._uplink = self._around.connect(enrolled, self.plan.kind.device_type, self.counts)
+        return self._uplink
+
+    def _beat(self, now_s: float, uplink: Uplink) -> None:
         if not self._heartbeat_at_s <= now_s < self._around.timeline.wall_end_s:
             return
         self._heartbeat_at_s = now_s + self._around.heartbeat_interval_s
         self.counts.heartbeats += 1
-        answer = self._line.ask(lambda: self._around.client.heartbeat(api_key), repeatable=False)
+        answer = self._line.ask(uplink.heartbeat, repeatable=False)
         self.counts.heartbeats_accepted += answer is not None and answer.status == 200
 
-    def _send(self, now_s: float, api_key: str) -> None:
+    def _send(self, now_s: float, uplink: Uplink) -> None:
         if self._network_rng.random() < self._around.failure_rate:
             self._outbox.delay()
             self._line.hush(now_s + OUTAGE_S / self._around.timeline.speed)
             return
         batch = self._outbox.batch()
         self._line.hush(now_s + SEND_GAP_S)
-        answer = self._line.ask(lambda: self._telemetry(api_key, batch), repeatable=True)
+        answer = self._line.ask(lambda: self._telemetry(uplink, batch), repeatable=True)
         if answer is None:
             return
         if answer.status == 201:
             self._outbox.accept(len(batch))
         else:
-            self._outbox.lose(len(batch), f"HTTP {answer.status}")
+            self._outbox.lose(len(batch), status_text(answer.status))
 
-    def _telemetry(self, api_key: str, batch: list[TimedReading]) -> Answer:
-        answer = self._around.client.telemetry(api_key, batch)
+    def _telemetry(self, uplink: Uplink, batch: list[TimedReading]) -> Answer:
+        answer = uplink.telemetry(batch)
         self.counts.latencies_ms.append(answer.latency_ms)
         return answer
 

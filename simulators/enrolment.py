@@ -1,10 +1,11 @@
 """How a simulated device comes by its key: it registers, or goes on with the key of an earlier run."""
 
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from simulators.client import Answer, DeviceClient
+from simulators.client import Answer
 
 
 class OnDuplicate(StrEnum):
@@ -28,8 +29,18 @@ class Keys(Protocol):
         """Keep the device's key, in place of an earlier one."""
 
 
+class Registrar(Protocol):
+    """Gives devices their keys."""
+
+    def register(self, record: Mapping[str, str], *, idempotency_key: str) -> Answer:
+        """Register a device. Good: 201 with ``device.id`` and ``device.api_key``; 409: name taken. Raises NoAnswer."""
+
+    def status(self, api_key: str) -> Answer:
+        """Ask whose key it is. Good: 200 with ``device.id``; 401: the key is of no use. Raises NoAnswer."""
+
+
 class Enrolled(NamedTuple):
-    """A device with a key. `how` is ``registered``, ``reused`` or ``renamed``."""
+    """A device with a key. `how` is ``registered``, ``reused``, ``renamed``, or ``given`` on the command line."""
 
     name: str
     device_id: str
@@ -42,12 +53,12 @@ class Enrolment:
 
     Args:
         record: what the device registers with; its ``name`` may get a suffix.
-        client: the requests.
+        client: whom to ask.
         keys: where keys are kept between runs.
         on_duplicate: what to do when the name is taken.
     """
 
-    def __init__(self, record: dict[str, str], *, client: DeviceClient, keys: Keys, on_duplicate: OnDuplicate) -> None:
+    def __init__(self, record: dict[str, str], *, client: Registrar, keys: Keys, on_duplicate: OnDuplicate) -> None:
         self._record = record
         self._client = client
         self._keys = keys

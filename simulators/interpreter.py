@@ -12,17 +12,18 @@ OLDEST = (3, 11)
 NEEDED = ("urllib3", "rich")
 
 
-def continue_in_venv(script: str) -> None:
+def continue_in_venv(script: str, *also: str) -> None:
     """Return when this Python has what the simulators need; else run `script` again in `.venv`, made when missing.
 
     Args:
         script: the path of the program's own file; it gets this process's arguments.
+        also: packages that this program needs beside those of all.
     """
     sys.path[0] = str(ROOT)  # this folder's modules are the package's, and must not be top-level modules
     if sys.version_info < OLDEST:
         sys.exit("the simulators need Python 3.11 or newer, not {}.{}".format(*sys.version_info))
     venv = ROOT / ".venv"
-    if (Path(sys.prefix) == venv or not venv.exists()) and all(find_spec(name) for name in NEEDED):
+    if (Path(sys.prefix) == venv or not venv.exists()) and all(find_spec(name) for name in (*NEEDED, *also)):
         return
     from infra.bootstrap import enter
     from infra.failure import Failure

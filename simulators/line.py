@@ -59,6 +59,6 @@ class Line:
         self.silent_until_s = max(self.silent_until_s, until_s)
 
     def _refused_for_now(self, answer: Answer) -> bool:
-        if answer.status >= 300:
+        if not 200 <= answer.status < 300:
             self._counts.refused[answer.status] += 1
         return answer.retryable

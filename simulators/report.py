@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from simulators.client import status_text
 from simulators.device import SimulatedDevice
 from simulators.options import RunOptions
 from simulators.signals import iso_utc
@@ -32,6 +33,7 @@ def summary(
             "registered": how.count("registered"),
             "reused": how.count("reused"),
             "renamed": how.count("renamed"),
+            "given": how.count("given"),
             "not_registered": len(devices) - len(how),
         },
         "readings": {
@@ -49,6 +51,7 @@ def summary(
             "rejected_by_status": {str(status): number for status, number in sorted(counts.refused.items())},
         },
         "heartbeats": {"sent": counts.heartbeats, "accepted": counts.heartbeats_accepted},
+        "commands": {"received": counts.commands, "carried_out": counts.commands_carried_out},
         "latency_ms": {f"p{percent}": _rounded(percentile(counts.latencies_ms, percent)) for percent in (50, 95, 99)},
         "fleet": [_device_summary(device) for device in devices],
     }
@@ -69,20 +72,21 @@ def print_totals(totals: dict[str, Any], console: Console) -> None:
     table = Table("total", "count", "of which", title=None)
     table.columns[1].justify = "right"
     devices, readings, requests = totals["devices"], totals["readings"], totals["requests"]
-    table.add_row(
-        "devices", str(devices["planned"]), _shares(devices, ("registered", "reused", "renamed", "not_registered"))
-    )
+    shares = _shares(devices, ("registered", "reused", "renamed", "given", "not_registered"))
+    table.add_row("devices", str(devices["planned"]), shares)
     table.add_row("readings due", str(readings["due"]), _shares(readings, ("sent", "delayed")))
     table.add_row(
         "accepted", str(readings["accepted"]), f"{readings['accepted'] / max(totals['took_s'], 0.001):.1f} a second"
     )
     style = "bold red" if readings["lost"] else None
     table.add_row("lost", str(readings["lost"]), _shares(readings["lost_by_reason"]), style=style)
-    rejected = {f"HTTP {status}": number for status, number in requests["rejected_by_status"].items()}
+    rejected = {status_text(int(status)): number for status, number in requests["rejected_by_status"].items()}
     table.add_row(
         "requests", str(requests["sent"]), _shares({**rejected, **requests}, (*rejected, "retried", "unanswered"))
     )
     table.add_row("heartbeats", str(totals["heartbeats"]["sent"]), _shares(totals["heartbeats"], ("accepted",)))
+    if totals["commands"]["received"]:
+        table.add_row("commands", str(totals["commands"]["received"]), _shares(totals["commands"], ("carried_out",)))
     latency = "  ".join(f"{name} {value}" for name, value in totals["latency_ms"].items() if value is not None)
     table.add_row("latency, ms", "", latency)
     console.print(table)

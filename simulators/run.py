@@ -6,34 +6,59 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 
 from simulators.client import DeviceClient, HttpTransport, NoAnswer
-from simulators.device import DevicePlan, SimulatedDevice, Surroundings
+from simulators.device import STAGGER_S, DevicePlan, SimulatedDevice, Surroundings
 from simulators.display import display_for
+from simulators.enrolment import Registrar
 from simulators.fleet import FleetRun
 from simulators.keys import KeyFile
 from simulators.options import RunOptions
 from simulators.report import exit_code, print_totals, summary
 from simulators.timeline import FutureRun, Timeline
+from simulators.uplink import Connect, over_http
 
 REFRESH_S = 0.25
 EXIT_UNHEALTHY, EXIT_USAGE = 1, 2
 
 
-def run(plans: Sequence[DevicePlan], options: RunOptions) -> int:
+@dataclass(frozen=True)
+class Network:
+    """What the devices talk to.
+
+    Attributes:
+        address: where readings go, for people.
+        registry: the service that saved keys belong to.
+        client: gives the devices their keys.
+        connect: makes each device's way to the service.
+        trouble: tells in a sentence why the service cannot be used; None when it can.
+        stagger_s: the first readings are spread over so many simulated seconds.
+    """
+
+    address: str
+    registry: str
+    client: Registrar
+    connect: Connect
+    trouble: Callable[[], str | None]
+    stagger_s: float = STAGGER_S
+
+
+def run(plans: Sequence[DevicePlan], options: RunOptions, network: Network | None = None) -> int:
     """Simulate the devices, show how it goes, print the totals, and return the exit code.
 
-    Ctrl-C (or SIGTERM) ends the run early, with totals; a second one does not wait for what is still to be delivered.
+    Without a network it is HTTP. Ctrl-C (or SIGTERM) ends the run early, with totals; a second one does not wait for
+    what is still to be delivered.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=options.json)
-    client = http_client(options.url, connections=options.connections)
-    if (trouble := health_trouble(client, options.url)) is not None:
+    network = network or http_network(options)
+    if (trouble := network.trouble()) is not None:
         return _refuse(console, trouble, EXIT_UNHEALTHY)
     clock = steady_clock()
-    keys = KeyFile(options.keys, options.url)
+    keys = KeyFile(options.keys, network.registry)
     try:
         keys.check()
         timeline = Timeline.plan(
@@ -51,14 +76,23 @@ def run(plans: Sequence[DevicePlan], options: RunOptions) -> int:
         seed=options.seed,
         timeline=timeline,
         clock=clock,
-        client=client,
+        client=network.client,
+        connect=network.connect,
         keys=keys,
         on_duplicate=options.on_duplicate,
         failure_rate=options.failure_rate,
         heartbeat_interval_s=options.heartbeat_interval_s,
+        stagger_s=network.stagger_s,
     )
+    console.print(f"{len(plans)} devices to {network.address}, seed {options.seed}", highlight=False)
     devices = [SimulatedDevice(plan, around) for plan in plans]
     return _run_devices(devices, options, timeline, clock, console)
+
+
+def http_network(options: RunOptions) -> Network:
+    """Return the service of --url."""
+    client = http_client(options.url, connections=options.connections)
+    return Network(options.url, options.url, client, over_http(client), lambda: health_trouble(client, options.url))
 
 
 def http_client(url: str, *, connections: int = 1) -> DeviceClient:
@@ -96,7 +130,6 @@ def _run_devices(
 ) -> int:
     began_s = clock()
     fleet = FleetRun(devices, timeline, clock=clock, workers=options.connections, patience_s=options.patience_s)
-    console.print(f"{len(devices)} devices to {options.url}, seed {options.seed}", highlight=False)
     fleet.start()
     with display_for(console, devices, timeline, now_s=began_s) as display:
         over = False

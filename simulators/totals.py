@@ -30,6 +30,9 @@ class Counts:
     """Answers other than success, by status."""
     heartbeats: int = 0
     heartbeats_accepted: int = 0
+    commands: int = 0
+    """Commands that reached a device; over HTTP none is listened for."""
+    commands_carried_out: int = 0
     latencies_ms: list[float] = field(default_factory=list)
     """Of every telemetry request that was answered, whatever the answer."""
 

@@ -11,6 +11,7 @@ from simulators.device import DevicePlan, SimulatedDevice, Surroundings
 from simulators.enrolment import OnDuplicate
 from simulators.profiles import kind_called
 from simulators.timeline import Timeline
+from simulators.uplink import over_http
 
 START_S = 1_751_328_000.0
 """2025-07-01T00:00:00Z."""
@@ -127,11 +128,13 @@ class Scene:
         on_duplicate: OnDuplicate = OnDuplicate.REUSE,
     ) -> SimulatedDevice:
         """Make a device in this scene."""
+        client = DeviceClient(self.service)
         around = Surroundings(
             seed=seed,
             timeline=self.timeline,
             clock=self.clock,
-            client=DeviceClient(self.service),
+            client=client,
+            connect=over_http(client),
             keys=self.keys,
             on_duplicate=on_duplicate,
             failure_rate=failure_rate,
