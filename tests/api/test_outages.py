@@ -14,7 +14,19 @@ from tests.api.client import Answer, Client
 from tests.api.in_process import Down, serving
 from tests.builders import a_device, memory_services
 
-PORTS = ["devices", "credentials", "queue", "readings", "presence", "audit", "idempotency", "counters", "limiter"]
+PORTS = [
+    "devices",
+    "credentials",
+    "queue",
+    "readings",
+    "presence",
+    "audit",
+    "idempotency",
+    "counters",
+    "limiter",
+    "commands",
+    "twins",
+]
 SEND = "/api/v1/devices/telemetry"
 READING = {"data": {"t": 1}}
 
@@ -44,7 +56,8 @@ class World:
     def call(self, client: Client, row: Row) -> Answer:
         """Call as who may."""
         ours = client.with_key(self.device.key) if row.who == "device" else client.with_token(self.token)
-        path = row.path.format(device_id=self.device.device.id, key_id="x", letter_id="x", token_id="x")
+        others = dict.fromkeys(("key_id", "letter_id", "token_id", "command_id", "group_id"), "x")
+        path = row.path.format(device_id=self.device.device.id, **others)
         return ours.call(row.method, path, row.body)
 
 
