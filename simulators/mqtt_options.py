@@ -69,12 +69,12 @@ def broker(arguments: argparse.Namespace) -> Broker:
 def with_credentials(plans: Sequence[DevicePlan], arguments: argparse.Namespace) -> list[DevicePlan]:
     """Return the plans with the credentials of the command line, when there are any.
 
-    One device without --id is the device that the user name says; else the name of each stands in its topics, as with
-    the predecessor's devices, which all share one user name.
+    One device whose user name is a number, or without --id, is the device that the user name says; else the name of
+    each stands in its topics, as with the predecessor's devices, which all share one user name.
     """
     if not arguments.username:
         return list(plans)
-    alone = len(plans) == 1 and not getattr(arguments, "name", None)
+    alone = len(plans) == 1 and (arguments.username.isdecimal() or not getattr(arguments, "name", None))
     return [
         replace(
             plan, enrolled=Enrolled(plan.name, arguments.username if alone else plan.name, arguments.password, "given")

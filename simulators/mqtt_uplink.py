@@ -105,11 +105,12 @@ class MqttUplink:
 
     def close(self) -> None:
         """Say that the device is off, unless it is cut off, and disconnect."""
-        goodbye = self._topics.presence("offline")
-        if self._connected and goodbye is not None:
+        goodbye, connected = self._topics.presence("offline"), self._connected
+        if connected and goodbye is not None:
             _wait(self._publish(goodbye, 1), GOODBYE_S)
         self._client.disconnect()
-        self._client.loop_stop()
+        if connected:  # else its thread may be in a pause of seconds, and ends by itself after that
+            self._client.loop_stop()
 
     def _deliver(self, message: Message, qos: int, *, good: int) -> Answer:
         began_s = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from simulators.totals import Counts
@@ -68,7 +69,7 @@ class Orderly:
         self._counts.commands += 1
         for stage in STAGES.get(order.type, UNKNOWN):
             if stage.after_s:
-                self._later(stage.after_s, lambda stage=stage: self._do(order, stage))  # type: ignore[misc]
+                self._later(stage.after_s, partial(self._do, order, stage))
             else:
                 self._do(order, stage)
 

@@ -48,7 +48,8 @@ def test_summary_names_counts_reasons_and_devices_and_no_key() -> None:
     scene.service.then("telemetry", [503, 400])
     device = scene.play(scene.device())
     totals = summary([device], OPTIONS, scene.timeline, took_s=60, interrupted=False)
-    assert totals["devices"] == {"planned": 1, "registered": 1, "reused": 0, "renamed": 0, "given": 0, "not_registered": 0}
+    none = dict.fromkeys(("reused", "renamed", "given", "not_registered"), 0)
+    assert totals["devices"] == {"planned": 1, "registered": 1, **none}
     assert totals["readings"]["lost_by_reason"] == {"HTTP 400": 1}
     assert totals["requests"]["rejected_by_status"] == {"400": 1, "503": 1}
     assert totals["requests"]["retried"] == 1
