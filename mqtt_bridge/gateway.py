@@ -21,8 +21,9 @@ from mqtt_bridge import packets
 from mqtt_bridge.admission import Admission, refusal
 from mqtt_bridge.clients import Client, Role, heard, may_publish, subscription_reason
 from mqtt_bridge.commits import Commits, Receipt
-from mqtt_bridge.connection import RECEIVE_MAXIMUM, Connection
+from mqtt_bridge.connection import Connection
 from mqtt_bridge.downlink import Downlink
+from mqtt_bridge.flow import RECEIVE_MAXIMUM
 from mqtt_bridge.intake import Arrival, Intake
 from mqtt_bridge.packets import V5, Connect, Publish
 from mqtt_bridge.reasons import SUBSCRIBE_FAILURE, ProtocolError, Reason
