@@ -76,10 +76,11 @@ def _key_record(made: keys.NewKey, tenant: str, now_ms: int, device_id: int | No
 
 
 class IssuedKey(NamedTuple):
-    """A key that was just made: its public id, and the text that is shown this once."""
+    """A key that was just made: its public id, the text that is shown this once, and the end of the one it replaces."""
 
     id: str
     text: str
+    old_until_ms: int | None = None
 
 
 def issue_key(
@@ -119,7 +120,9 @@ def rotate_key(
         if credential.id != used_key_id:
             credentials.remove(device.tenant, credential.id)
     credentials.expire(used_key_id, at_ms=now_ms + overlap_s * 1000)
-    return issue_key(device, credentials=credentials, pepper=pepper, now_ms=now_ms, max_alive=None)
+    used = credentials.get(used_key_id)
+    key = issue_key(device, credentials=credentials, pepper=pepper, now_ms=now_ms, max_alive=None)
+    return key._replace(old_until_ms=used.expires_ms if used is not None else now_ms)
 
 
 def change(device: DeviceRef, edit: Callable[[Device], Device], *, devices: DeviceRepository, now_ms: int) -> Device:

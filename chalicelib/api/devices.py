@@ -126,11 +126,10 @@ def set_own_configuration(call: Call, body: values.ConfigItem) -> values.ConfigI
 @resource.post("/keys/rotate", access=access.DEVICE, limit=DEVICE_WRITES, uses=["credentials:write", "audit:write"])
 def rotate_own_key(call: Call, body: shapes.Rotation) -> shapes.NewKeyOut:
     """Replace the key of this call; it goes on working for `overlap`, any other key of the device dies now."""
-    overlap_s = overlap_seconds(body.overlap)
     key = devices.rotate_key(
         call.device.ref,
         call.key_id,
-        overlap_s=overlap_s,
+        overlap_s=overlap_seconds(body.overlap),
         credentials=services().credentials,
         pepper=services().pepper,
         now_ms=call.now_ms,
@@ -141,7 +140,7 @@ def rotate_own_key(call: Call, body: shapes.Rotation) -> shapes.NewKeyOut:
         device_id=call.device.id,
         key_id=key.id,
         api_key=key.text,
-        others_valid_until=times.to_iso(call.now_ms + overlap_s * 1000),
+        others_valid_until=times.to_iso(key.old_until_ms) if key.old_until_ms is not None else None,
     )
 
 

@@ -186,3 +186,9 @@ def test_a_device_that_leaves_is_gone_at_once(service: Service, nobody: Client, 
     assert nobody.get(f"/api/v1/telemetry/{device.id}").status == 404
     assert admin.get(f"/api/v1/admin/devices/{device.id}").status == 404
     assert service.device("leaver").id > device.id
+
+
+def test_the_answer_says_truly_how_long_the_old_key_lives(device: RegisteredDevice) -> None:
+    """Rotating again with the old key, because the answer got lost, does not prolong its life."""
+    first = device.client.post(f"{DEVICES}/keys/rotate", {"overlap": "1h"}).json["others_valid_until"]
+    assert device.client.post(f"{DEVICES}/keys/rotate", {"overlap": "24h"}).json["others_valid_until"] == first

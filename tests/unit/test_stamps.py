@@ -1,40 +1,55 @@
-"""Server times that differ, whatever the clock and the sender do."""
+"""Server times that differ for each reading of a device."""
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chalicelib.model import DeviceRef
+from chalicelib import stamps
+from chalicelib.model import DEFAULT_TENANT, DeviceRef
 from chalicelib.stamps import MAX_LEAD_MS, Stamps
 
-NOW_MS = 1_800_000_000_000
-DEVICE = DeviceRef("default", 1)
+DEVICE, OTHER = DeviceRef(DEFAULT_TENANT, 1), DeviceRef(DEFAULT_TENANT, 2)
+NOW_MS = 1_000_000
 
 
-def times(stamps: Stamps, now_ms: int, count: int = 1) -> set[int]:
-    """The milliseconds taken."""
-    last_ms = stamps.take(DEVICE, now_ms, count)
-    return set(range(last_ms - count + 1, last_ms + 1))
+def test_a_device_that_sends_rarely_gets_the_clock() -> None:
+    given_ms = Stamps()
+    assert [given_ms.take(DEVICE, NOW_MS + at) for at in (0, 10, 20)] == [NOW_MS, NOW_MS + 10, NOW_MS + 20]
 
 
-@pytest.mark.parametrize("back_s", [1, 2, 30, 300])
-def test_clock_that_stepped_back_gives_no_time_twice(back_s: int) -> None:
-    """A device that sends every second, then ten times as often."""
-    stamps = Stamps()
-    taken: list[int] = []
-    for step in range(400):
-        taken += times(stamps, NOW_MS + 1000 * step)
-    for step in range(4000):
-        taken += times(stamps, NOW_MS + 400_000 - 1000 * back_s + 100 * step)
-    assert len(set(taken)) == len(taken)
+def test_readings_of_the_same_millisecond_get_different_times() -> None:
+    given_ms = Stamps()
+    assert [given_ms.take(DEVICE, NOW_MS) for _ in range(3)] == [NOW_MS, NOW_MS + 1, NOW_MS + 2]
+    assert given_ms.take(OTHER, NOW_MS) == NOW_MS
 
 
-def test_burst_of_full_batches_gives_no_time_twice() -> None:
-    stamps = Stamps()
-    taken = [ms for _ in range(100) for ms in times(stamps, NOW_MS, 1000)]
-    assert len(set(taken)) == len(taken)
+def test_a_batch_takes_as_many_as_it_needs() -> None:
+    given_ms = Stamps()
+    assert given_ms.take(DEVICE, NOW_MS, 10) == NOW_MS
+    assert given_ms.take(DEVICE, NOW_MS + 5, 10) == NOW_MS + 10
 
 
-def test_clock_that_was_far_ahead_is_believed_once_it_is_right() -> None:
-    """A day of readings with tomorrow's date would be worse than the few that may meet an old one."""
-    stamps = Stamps()
-    times(stamps, NOW_MS)
-    assert times(stamps, NOW_MS - MAX_LEAD_MS - 1) == {NOW_MS - MAX_LEAD_MS - 1}
+def test_a_clock_that_stepped_back_far_is_believed() -> None:
+    given_ms = Stamps()
+    given_ms.take(DEVICE, NOW_MS)
+    assert given_ms.take(DEVICE, NOW_MS - 500) == NOW_MS + 1
+    assert given_ms.take(DEVICE, NOW_MS - MAX_LEAD_MS - 10) == NOW_MS - MAX_LEAD_MS - 10
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 30)), max_size=30))
+def test_no_two_readings_share_a_time_while_the_clock_runs(steps: list[tuple[int, int]]) -> None:
+    given_ms, now_ms, seen = Stamps(), NOW_MS, set[int]()
+    for step_ms, count in steps:
+        now_ms += step_ms
+        last_ms = given_ms.take(DEVICE, now_ms, count)
+        taken = set(range(last_ms - count + 1, last_ms + 1))
+        assert not taken & seen or last_ms == now_ms
+        assert last_ms - now_ms <= MAX_LEAD_MS
+        seen |= taken
+
+
+def test_devices_that_were_not_heard_of_lately_are_forgotten() -> None:
+    given_ms = Stamps()
+    for number in range(stamps.MAX_DEVICES):
+        given_ms.take(DeviceRef(DEFAULT_TENANT, number), NOW_MS)
+    assert given_ms.take(DeviceRef(DEFAULT_TENANT, -1), NOW_MS + 1) == NOW_MS + 1
+    assert given_ms.take(DEVICE, NOW_MS) == NOW_MS
