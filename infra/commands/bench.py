@@ -11,7 +11,7 @@ from infra.bench.figures import Report
 from infra.bench.options import Options
 from infra.failure import Exit, Failure
 
-KINDS = ("http", "store", "query", "mqtt")
+KINDS = ("http", "store", "query", "mqtt", "iotdb")
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,10 @@ def _benchmark(kind: str) -> Callable[[Options, Path], Report]:
         from infra.bench import mqtt
 
         return mqtt.run
+    if kind == "iotdb":
+        from infra.bench import iotdb
+
+        return iotdb.run
     from infra.bench import query
 
     return query.run
