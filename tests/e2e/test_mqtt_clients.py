@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import ssl
 import subprocess
 import threading
@@ -22,11 +21,13 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from infra.commands.certs import make
 from mqtt_bridge import packets
 from mqtt_bridge.packets import V5, Publish
-from tests.e2e.instance import Instance, eventually
+from tests.backends import absent, require_program
+from tests.e2e.instance import ROOT, Instance, eventually
 from tests.e2e.mqtt_peer import Peer
 from tests.e2e.posting import FIRST_MS, NO_LIMITS, Owner, call, register, stored_numbers
 
-HOW_TO_NODE = "npm install --prefix /tmp/node mqtt, and NODE_PATH=/tmp/node/node_modules"
+NODE_MODULES = ROOT / "var" / "node" / "node_modules"
+HOW_TO_NODE = "npm install --prefix var/node mqtt@5.16.0"
 
 
 class Served(Instance):
@@ -106,10 +107,7 @@ def test_paho_publishes_and_hears_commands(
 
 
 def test_mosquitto_pub_and_sub_work(served: Served, owner: Owner) -> None:
-    if shutil.which("mosquitto_pub") is None:
-        if "mosquitto" in os.environ.get("IOTFLOW_TEST_REQUIRE", ""):
-            pytest.fail("mosquitto_pub is required: apt-get install mosquitto-clients")
-        pytest.skip("mosquitto_pub is not installed: apt-get install mosquitto-clients")
+    require_program("mosquitto_pub", backend="mosquitto", package="mosquitto-clients")
     who = ["-h", "127.0.0.1", "-p", str(served.mqtt_ports["mqtt"]), "-u", str(owner.id), "-P", owner.key]
     hear = ["-C", "1", "-W", "10", "-t", "v1/devices/me/rpc/request/+"]
     for number, version in enumerate(("311", "5")):
@@ -177,12 +175,13 @@ client.on("connect", () => client.publish(`iotflow/devices/${username}/telemetry
 
 @pytest.mark.parametrize("scheme", ["mqtt", "ws"])
 def test_node_client_publishes(served: Served, owner: Owner, scheme: str) -> None:
-    node = shutil.which("node")
-    if node is None or subprocess.run([node, "-e", 'require("mqtt")'], capture_output=True, check=False).returncode:
-        pytest.skip(f"node has no mqtt: {HOW_TO_NODE}")
+    node = require_program("node", backend="node", package="nodejs")
+    if not (NODE_MODULES / "mqtt").is_dir():
+        absent("node", f"node has no mqtt: {HOW_TO_NODE}")
     port = served.mqtt_ports["mqtt" if scheme == "mqtt" else "mqtt_websocket"]
     command = [node, "-e", NODE, f"{scheme}://127.0.0.1:{port}", str(owner.id), owner.key]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    variables = {**os.environ, "NODE_PATH": str(NODE_MODULES)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
     assert stored(served, owner, 5)
 

@@ -2,13 +2,11 @@
 
 import json
 import re
-import shutil
 import subprocess
 import threading
 
-import pytest
-
 from mqtt_bridge.packets import V5
+from tests.backends import require_program
 from tests.e2e.instance import ROOT, Instance, eventually
 from tests.e2e.mqtt_peer import Peer
 from tests.e2e.posting import call, register
@@ -17,8 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_mosquitto_example_works(instance: Instance) -> None:
-    if shutil.which("mosquitto_pub") is None:
-        pytest.skip("mosquitto_pub is not installed: apt-get install mosquitto-clients")
+    require_program("mosquitto_pub", backend="mosquitto", package="mosquitto-clients")
     owner = register(instance.url, "kitchen")
     variables = {"ID": str(owner.id), "KEY": owner.key, "TOKEN": instance.token, "PATH": "/usr/local/bin:/usr/bin:/bin"}
     examples = re.findall(r"^mosquitto_.*$", README, flags=re.MULTILINE)

@@ -1,7 +1,6 @@
 """What chalice makes of this project, made once for all tests."""
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from infra.aws import files, layer, packaging
 from infra.bootstrap import ROOT
 from infra.failure import Failure
+from tests.backends import absent
 
 ENVIRONMENT = ROOT / "var" / "packaging"
 
@@ -22,9 +22,7 @@ def environment() -> Path:
     try:
         return packaging.environment(ENVIRONMENT)
     except Failure as missing:
-        if "python3.13" in os.environ.get("IOTFLOW_TEST_REQUIRE", "").split(","):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+        absent("python3.13", str(missing))
 
 
 @pytest.fixture(scope="session")
