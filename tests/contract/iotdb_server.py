@@ -1,12 +1,9 @@
 """A real IoTDB for tests, one a run: on free ports, in a folder that is removed."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import pytest
 
 from chalicelib.adapters.iotdb_client import Client, Node, Patience
 from chalicelib.adapters.iotdb_readings import IotdbReadings
@@ -14,6 +11,7 @@ from chalicelib.adapters.iotdb_status import Refusal
 from infra.failure import Failure
 from infra.iotdb import jars
 from infra.iotdb.server import HOST, Server
+from tests.backends import absent
 
 
 @contextmanager
@@ -38,9 +36,7 @@ def require_iotdb() -> None:
         except Failure as failure:
             missing = str(failure)
     if missing is not None:
-        if "iotdb" in os.environ.get("IOTFLOW_TEST_REQUIRE", "").split(","):
-            pytest.fail(f"{missing} (IOTFLOW_TEST_REQUIRE asks for iotdb)")
-        pytest.skip(missing)
+        absent("iotdb", missing)
 
 
 def node_of(server: Server) -> Node:
