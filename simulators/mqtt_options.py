@@ -119,9 +119,13 @@ def topics(arguments: argparse.Namespace, enrolled: Enrolled, device_type: str) 
 
 
 def broker_trouble(where: Broker) -> str | None:
-    """Return what is wrong with the broker, in a sentence, or None when somebody listens there."""
+    """Return what is wrong with the broker, in a sentence, or None when it listens and can be trusted."""
     try:
-        socket.create_connection((where.host, where.port), CONNECT_TIMEOUT_S).close()
+        with socket.create_connection((where.host, where.port), CONNECT_TIMEOUT_S) as plain:
+            if where.tls is not None:
+                where.tls.wrap_socket(plain, server_hostname=where.host).close()
+    except ssl.SSLError as error:
+        return f"{where.address} cannot be trusted ({error}); give its authority with --ca"
     except OSError as error:
         return f"{where.address} cannot be reached ({error}); start the service with: python3 -m infra up"
     return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from infra.commands.certs import make
 from tests.e2e.instance import ROOT, Instance, eventually
 from tests.e2e.posting import call, register
 
@@ -68,6 +69,26 @@ def is_stored(served: Instance, totals: dict[str, Any]) -> bool:
     return eventually(lambda: all(len(rows(served, each["id"])) == each["accepted"] for each in totals["fleet"]))
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine, and the authority that it is of."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make(folder, [])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Instance]:
+    """One instance for the tests that disturb nobody."""
+    tls = {
+        "MQTT_TLS_PORT": "0",
+        "MQTT_TLS_CERTIFICATE": str(certificates / "server.crt"),
+        "MQTT_TLS_PRIVATE_KEY": str(certificates / "server.key"),
+    }
+    with Instance(tmp_path_factory.mktemp("simulators") / "var", tls) as running:
+        yield running
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -87,13 +108,6 @@ def test_every_device_of_a_fleet_has_its_rows(served: Instance, tmp_path: Path, 
     assert (code, totals["readings"]["lost"], totals["readings"]["accepted"]) == (0, 0, 16)
     assert totals["devices"]["not_registered"] == 0
     assert is_stored(served, totals)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """One instance for the tests that disturb nobody."""
-    with Instance(tmp_path_factory.mktemp("simulators") / "var") as running:
-        yield running
 
 
 def test_reading_arrives_with_the_values_of_its_profile(served: Instance, tmp_path: Path) -> None:
@@ -155,6 +169,47 @@ def test_run_with_a_wrong_key_says_so_and_fails(served: Instance, tmp_path: Path
     credentials = ("--username", "1", "--password", "wrong", "--duration", "0.3", "--no-stagger")
     code, totals = simulate(command(DEVICE, served, tmp_path / "keys", *credentials, "--failure-rate", "0"))
     assert (code, totals["readings"]["lost_by_reason"]) == (1, {"MQTT reason 0x86": 1})
+
+
+def test_run_over_tls_trusts_the_authority_that_it_is_given(
+    served: Instance, tmp_path: Path, certificates: Path
+) -> None:
+    arguments = ["--tls", "--host", "localhost", "--duration", "0.2", "--no-stagger", "--failure-rate", "0"]
+    line = command(DEVICE, served, tmp_path / "keys", *arguments, port="mqtt_tls")
+    code, totals = simulate([*line, "--ca", str(certificates / "ca.crt")])
+    assert (code, totals["readings"]["accepted"]) == (0, 1)
+    refused = subprocess.run(line, capture_output=True, text=True, timeout=RUN_S, check=False)
+    assert refused.returncode == 1
+    assert "--ca" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_predecessors_command_line_works_where_clients_without_keys_are_let_in(tmp_path: Path) -> None:
+    with Instance(tmp_path / "var", {"IOTFLOW_MQTT_LEGACY": "true"}) as served:
+        old = ("--id", "kitchen", "--username", "admin", "--password", "admin123", "--interval", "1")
+        line = command(
+            DEVICE, served, tmp_path / "keys", *old, "--duration", "1", "--failure-rate", "0", "--no-stagger"
+        )
+        code, totals = simulate(line)
+        assert (code, totals["readings"]["accepted"]) == (0, 1)
+
+        def names() -> list[str]:
+            return [device["name"] for device in admin(served, "/api/v1/admin/devices")["devices"]]
+
+        assert eventually(lambda: names() == ["kitchen"])
+
+
+def test_run_says_what_was_lost_when_the_service_goes_away_for_good(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    pace = ("--count", "2", "--duration", "6", "--interval", "0.4", "--failure-rate", "0", "--patience", "1")
+    with Instance(tmp_path / "var") as served, running(command(FLEET, served, keys, *pace)) as process:
+        assert eventually(lambda: keys.exists() and keys.read_text().count("iotf_dev_") == 2)
+        served.down()
+        code, totals = totals_of(process)
+    readings = totals["readings"]
+    assert code == 1
+    assert readings["lost_by_reason"] == {"not accepted in time": readings["lost"]}
+    assert readings["due"] == readings["accepted"] + readings["lost"] == 30
 
 
 @pytest.mark.slow
