@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from infra.failure import Exit, Failure
@@ -53,7 +54,7 @@ def resolve() -> Path:
     where = folder()
     if _complete(where):
         return where
-    print(f"loading the jars of IoTDB into {where} ...", flush=True)
+    print(f"loading the jars of IoTDB into {where} ...", file=sys.stderr, flush=True)
     arguments = ["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), f"-Diotdb.lib={where}"]
     done = subprocess.run(
         [*arguments, "dependency:copy-dependencies"], capture_output=True, text=True, timeout=900, check=False
