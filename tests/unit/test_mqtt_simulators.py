@@ -18,8 +18,10 @@ from simulators import mqtt_device_simulator, mqtt_fleet_simulator
 from simulators.client import TimedReading
 from simulators.device import DevicePlan
 from simulators.enrolment import Enrolled
-from simulators.mqtt_options import broker, topics, with_credentials
+from simulators.mqtt_discovery import Discovery
+from simulators.mqtt_options import broker, mqtt_network, topics, with_credentials
 from simulators.mqtt_topics import IoTFlowTopics, Message, ThingsBoardTopics, Topics
+from simulators.mqtt_uplink import Broker
 from simulators.options import run_options
 from simulators.orders import Order, Orderly, Stage
 from simulators.profiles import KINDS, Kind, kind_called
@@ -217,3 +219,30 @@ def test_authority_that_is_not_there_is_a_usage_error(capsys: pytest.CaptureFixt
         mqtt_device_simulator.main(["--tls", "--ca", "/nowhere/ca.crt"])
     assert end.value.code == 2
     assert "/nowhere/ca.crt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a/b", "lab 1", "+", "x" * 65])
+def test_name_that_no_topic_can_hold_is_refused_without_asking(name: str) -> None:
+    answer = Discovery(Broker("nowhere", 1)).register({"name": name}, idempotency_key="i")
+    assert answer.status == 400
+    assert "letters, digits" in answer.body["message"]
+
+
+@pytest.mark.parametrize(("arguments", "stagger_s"), [([], 5.0), (["--no-stagger"], 0.0)], ids=["default", "none"])
+def test_first_readings_are_spread_unless_told_otherwise(arguments: list[str], stagger_s: float) -> None:
+    parsed = mqtt_fleet_simulator.parser().parse_args(arguments)
+    assert mqtt_network(parsed, run_options(parsed), broker(parsed)).stagger_s == stagger_s
+
+
+@pytest.mark.parametrize(
+    ("arguments", "registry"),
+    [
+        ([], "http://service"),
+        (["--discovery"], "mqtt://localhost:1883"),
+        (["--username", "7"], "mqtt://localhost:1883"),
+    ],
+    ids=["http", "discovery", "given"],
+)
+def test_keys_are_kept_by_whom_they_are_from(arguments: list[str], registry: str) -> None:
+    parsed = mqtt_fleet_simulator.parser().parse_args(["--url", "http://service", *arguments])
+    assert mqtt_network(parsed, run_options(parsed), broker(parsed)).registry == registry
