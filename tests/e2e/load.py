@@ -7,7 +7,6 @@ is stored, and the service's own ledger agrees.
 import http.client
 import json
 import threading
-import time
 from collections import Counter
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -22,6 +21,8 @@ TIMEOUT_S = 12.0
 """Longer than the front waits for a commit; a device whose request died with the front hears so at once."""
 PAUSE_S = 0.02
 """Between a failure and the next attempt."""
+PATIENCE_S = 30.0
+"""How long the last request of each device may be tried after the fault."""
 BATCH = 5
 FAR_FUTURE = "2090-01-01"
 SEND = "/api/v1/devices/telemetry"
@@ -66,18 +67,20 @@ class Device:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
 
-    def run(self, stopped: threading.Event) -> None:
-        """Send one request after the other until *stopped*; the last one is settled first, where retries are on."""
+    def run(self, stopped: threading.Event, given_up: threading.Event) -> None:
+        """Send one request after the other until *stopped*; the last one is settled first, unless it is *given_up*."""
         first = 0
         while not stopped.is_set():
-            self._settle(first)
+            self._settle(first, given_up)
             first += self._kind.readings
         self._connection.close()
 
-    def _settle(self, first: int) -> None:
+    def _settle(self, first: int, given_up: threading.Event) -> None:
         numbers = range(first, first + self._kind.readings)
         while (promise := self._attempt(numbers)) is None:
-            time.sleep(PAUSE_S)
+            if given_up.wait(PAUSE_S):
+                self.wrong.append(f"reading {first} was never accepted")
+                return
             if not self._retries:
                 return
         if self._kind.own_times:
@@ -143,8 +146,9 @@ class Fleet:
             for kind in kinds
             for number in range(each)
         ]
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=device.run, args=(self._stopped,)) for device in self.devices]
+        self._stopped, self._given_up = threading.Event(), threading.Event()
+        ends = (self._stopped, self._given_up)
+        self._threads = [threading.Thread(target=device.run, args=ends) for device in self.devices]
 
     @property
     def promised(self) -> int:
@@ -185,8 +189,11 @@ class Fleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
+        patience = threading.Timer(0 if error else PATIENCE_S, self._given_up.set)
+        patience.start()
         for thread in self._threads:
             thread.join()
+        patience.cancel()
 
 
 def rows_of(url: str, owner: Owner) -> list[Row]:
