@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.failure import Exit
+from infra.supervisor.plan import PROCESSES
 from tests.e2e.installation import Installation, restore
 from tests.e2e.instance import Instance, infra
 
@@ -36,7 +37,7 @@ def test_doctor_finds_a_running_instance_in_order(instance: Instance) -> None:
     code, found = doctor(instance.data)
     assert (code, wrongs(found)) == (0, {})
     assert [finding["sentence"] for finding in found["service"]] == [f"{instance.url}/status says healthy"]
-    assert len(found["processes"]) == 3
+    assert len(found["processes"]) == len(PROCESSES)
     assert found["tokens"][0]["sentence"] == "1 administrator's token"
 
 
