@@ -43,7 +43,10 @@ def history(
     """
     if cursor is not None:
         boundary_ms = _decoded(cursor, newest_first=newest_first)
-        start_ms, end_ms = (start_ms, min(end_ms, boundary_ms)) if newest_first else (max(start_ms, boundary_ms), end_ms)
+        if newest_first:
+            end_ms = min(end_ms, boundary_ms)
+        else:
+            start_ms = max(start_ms, boundary_ms)
     if start_ms >= end_ms:
         return Page([], None)
     found = readings.read(
