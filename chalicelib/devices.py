@@ -132,7 +132,9 @@ def change(device: DeviceRef, edit: Callable[[Device], Device], *, devices: Devi
         NotFound: No such device.
         Conflict: The new name is taken, or the device kept changing.
     """
-    for attempt in range(UPDATE_TRIES):
+    tries = UPDATE_TRIES
+    while True:
+        tries -= 1
         current = devices.get(device)
         if current is None:
             message = "There is no such device"
@@ -140,10 +142,8 @@ def change(device: DeviceRef, edit: Callable[[Device], Device], *, devices: Devi
         try:
             return devices.update(edit(current), now_ms=now_ms)
         except Conflict as error:
-            if error.code != "stale_version" or attempt == UPDATE_TRIES - 1:
+            if error.code != "stale_version" or not tries:
                 raise
-    message = "The device keeps changing; try again"
-    raise Conflict(message, code="stale_version")
 
 
 def remove(
