@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from tests.api.client import Client
 from tests.api.service import ROOT, Service
 
-EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "20")
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "40")
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
 
 
