@@ -13,13 +13,13 @@ from pathlib import Path
 
 import uvloop
 
-from chalicelib import logs
 from chalicelib.adapters.memory_limiter import MemoryLimiter
 from chalicelib.errors import Unavailable
 from chalicelib.settings import Settings
-from chalicelib.wiring import Services, services
+from chalicelib.wiring import Services
 from infra.local import garbage
 from infra.local.child import Child
+from infra.local.opening import open_services
 from infra.local.server import listen
 from mqtt_bridge.gateway import Gateway
 from mqtt_bridge.reasons import Reason
@@ -35,15 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 0 after a drain."""
     options = _options(arguments)
     child = Child(os.environ)
-    current = services()
-    logs.configure(level=current.settings.log_level, form=current.settings.log_format)
+    current = open_services()
     try:
         tls = _tls(current.settings) if options.tls_fd is not None else None
         plain = _socket(options.fd) or listen(current.settings.mqtt_host, current.settings.mqtt_port)
     except (OSError, ssl.SSLError) as error:
         print(f"The MQTT gateway cannot listen: {error}", file=sys.stderr)
         return 1
-    current.warm()
     _allow_many_files()
     garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
