@@ -14,7 +14,7 @@ from chalice.app import Blueprint, Request
 from chalice.app import Response as ChaliceResponse
 from pydantic import BaseModel
 
-from chalicelib import access, admission, answers, tickets
+from chalicelib import access, admission, answers, ingest, tickets
 from chalicelib.access import Access
 from chalicelib.calls import Call, network_of, read_body, read_query, request_id
 from chalicelib.declare import Endpoint, Text, endpoint
@@ -169,7 +169,9 @@ def _run(declared: Endpoint, call: Call, arguments: dict[str, Any]) -> answers.A
     caller = f"{who.tenant}/{who.name}" if who is not access.ANONYMOUS else f"{who.tenant}/{call.address}"
     path = "/".join(str(value) for name, value in arguments.items() if name not in {"body", "query"})
     fingerprint = hashlib.sha256(f"{declared.name}{path}\0".encode() + call.payload).hexdigest()
-    now_ms = current.stamps.take(who.device.ref, call.now_ms) if who.device else call.now_ms
+    now_ms = call.now_ms
+    if who.device:
+        now_ms = current.stamps.take(who.device.ref, now_ms, ingest.most_readings(call.payload, current.limits))
     attempt = current.idempotency.begin(caller, key, fingerprint, now_ms=now_ms)
     if attempt.answer is not None and declared.idempotent == "answer":
         return answers.Answer(declared.status, attempt.answer, {"Idempotent-Replay": "true"})

@@ -62,6 +62,12 @@ def accept(
     return Accepted(readings[-1], len(readings))
 
 
+def most_readings(payload: bytes, limits: PayloadLimits) -> int:
+    """An upper bound of the readings in a payload that was not parsed yet: in JSON each is an object of its own."""
+    text = payload.lstrip()[:1] in {b"{", b"["}
+    return max(1, min(payload.count(b"{"), limits.readings)) if text else limits.readings
+
+
 def wait_until_stored(reading: Reading, *, readings: ReadingStore, timeout_s: float) -> bool:
     """Wait until *reading* can be read back, at most *timeout_s*; False when it is not stored by then.
 

@@ -82,3 +82,14 @@ def test_repeats_at_the_same_time_are_stored_once(service: Service, device: Regi
     assert crowd.results[0][0] == 201
     service.send(device, {"data": {"t": 3}})
     assert eventually(lambda: [row["t"] for row in rows(device)] == [3, 2, 1])
+
+
+def test_a_batch_without_times_overwrites_nothing_that_was_sent_before(device: RegisteredDevice) -> None:
+    """Server times are given before the payload is read: enough of them for every reading that it may hold."""
+    for value in range(3):
+        assert device.client.post(SEND, {"data": {"t": value}}, Idempotency_Key=f"single {value}").status == 201
+    batch = {"readings": [{"data": {"t": value}} for value in range(3, 40)]}
+    sent = device.client.post(SEND, batch, Idempotency_Key="batch", Prefer="wait=10")
+
+    assert (sent.status, sent.json["stored"]) == (201, True)
+    assert sorted(row["t"] for row in rows(device)) == list(range(40))
