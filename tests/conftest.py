@@ -1,10 +1,16 @@
-"""What holds for all tests: unit tests open no socket."""
+"""What holds for all tests: unit tests open no socket, and Ctrl-C is heard."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 UNIT = Path(__file__).parent / "unit"
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; tests send it to some."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,8 +28,8 @@ def register(services: Services, name: str = "d", seed: str = "", now_ms: int = 
     )
 
 
-def alive(services: Services, device: Device, now_ms: int) -> list[str]:
-    return [key.id for key in services.credentials.of_device(device.ref) if key.alive(now_ms)]
+def alive(services: Services, device: Device, now_ms: int) -> set[str]:
+    return {key.id for key in services.credentials.of_device(device.ref) if key.alive(now_ms)}
 
 
 def rotate(services: Services, made: devices.Registered, key_id: str, overlap_s: int, now_ms: int = NOW_MS) -> str:
@@ -75,8 +75,8 @@ def test_a_rotated_key_lives_on_for_the_overlap(services: Services) -> None:
     made = register(services)
     old = made.key.split("_")[2]
     new = rotate(services, made, old, 60)
-    assert alive(services, made.device, NOW_MS + 59_999) == [old, new]
-    assert alive(services, made.device, NOW_MS + 60_000) == [new]
+    assert alive(services, made.device, NOW_MS + 59_999) == {old, new}
+    assert alive(services, made.device, NOW_MS + 60_000) == {new}
 
 
 def test_a_device_whose_answer_got_lost_rotates_again(services: Services) -> None:
@@ -86,8 +86,8 @@ def test_a_device_whose_answer_got_lost_rotates_again(services: Services) -> Non
     lost = rotate(services, made, old, 60)
     new = rotate(services, made, old, 3600, NOW_MS + 1000)
     assert lost not in alive(services, made.device, NOW_MS + 2000)
-    assert alive(services, made.device, NOW_MS + 59_000) == [old, new]
-    assert alive(services, made.device, NOW_MS + 61_000) == [new]
+    assert alive(services, made.device, NOW_MS + 59_000) == {old, new}
+    assert alive(services, made.device, NOW_MS + 61_000) == {new}
 
 
 class Contended:
