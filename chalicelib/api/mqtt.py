@@ -2,8 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from chalicelib import access, commands, ingest, status, times, topics
-from chalicelib.api import command_shapes
+from chalicelib import access, commands, status, times, topics
+from chalicelib.api import command_shapes, intake
 from chalicelib.api import mqtt_shapes as shapes
 from chalicelib.api.commands import SENDS, WRITE, send
 from chalicelib.api.payload_schema import PAYLOAD_SCHEMA
@@ -167,17 +167,8 @@ def subscribe(call: Call) -> shapes.GoneOut:  # noqa: ARG001
 )
 def forward_telemetry(call: Call, device_id: int) -> shapes.ForwardedOut:
     """Send readings as if they had come over MQTT; 201 means that they are durable."""
-    now = services()
-    device = access.visible_device(call.principal, device_id, devices=now.devices)
-    accepted = ingest.accept(
-        call.payload,
-        content_type=call.content_type,
-        device=device,
-        now_ms=call.now_ms,
-        queue=now.queue,
-        limits=now.limits,
-        stamps=None if call.repeatable else now.stamps,
-    )
+    device = access.visible_device(call.principal, device_id, devices=services().devices)
+    accepted = intake.accept(call)
     return shapes.ForwardedOut(
         message="Telemetry accepted",
         device_id=device.id,

@@ -1,8 +1,10 @@
 """Telemetry on its way in."""
 
 import threading
+from typing import Any
 
 from chalicelib import access, ingest, times
+from chalicelib.api import intake
 from chalicelib.api import telemetry_shapes as shapes
 from chalicelib.api.payload_schema import PAYLOAD_SCHEMA
 from chalicelib.api.rates import DEVICE_WRITES
@@ -25,20 +27,24 @@ READ_BACK = leads_to(
     device_id="$response.body#/device_id",
 )
 
+SENDING: dict[str, Any] = {
+    "access": access.DEVICE,
+    "limit": DEVICE_WRITES,
+    "status": 201,
+    "uses": ["queue:write", "readings:read"],
+    "timeout_s": 29,
+    "inline": True,
+    "idempotent": "answer",
+    "payload_schema": PAYLOAD_SCHEMA,
+    "links": READ_BACK,
+}
+"""What both addresses for sending readings declare."""
+
 _waiters = threading.BoundedSemaphore(MAX_WAITERS)
 
 
 def _accept(call: Call) -> shapes.AcceptedOut:
-    device, now = call.device, services()
-    accepted = ingest.accept(
-        call.payload,
-        content_type=call.content_type,
-        device=device,
-        now_ms=call.now_ms,
-        queue=now.queue,
-        limits=now.limits,
-        stamps=None if call.repeatable else now.stamps,
-    )
+    device, accepted = call.device, intake.accept(call)
     return shapes.AcceptedOut(
         message="Telemetry accepted",
         device_id=device.id,
@@ -49,18 +55,7 @@ def _accept(call: Call) -> shapes.AcceptedOut:
     )
 
 
-@resource.post(
-    "/devices/telemetry",
-    access=access.DEVICE,
-    limit=DEVICE_WRITES,
-    status=201,
-    uses=["queue:write", "readings:read"],
-    timeout_s=29,
-    inline=True,
-    idempotent="answer",
-    payload_schema=PAYLOAD_SCHEMA,
-    links=READ_BACK,
-)
+@resource.post("/devices/telemetry", **SENDING)
 def submit_telemetry(call: Call) -> shapes.AcceptedOut:
     """Send readings; 201 means that they are durable.
 
@@ -69,18 +64,7 @@ def submit_telemetry(call: Call) -> shapes.AcceptedOut:
     return _accept(call)
 
 
-@resource.post(
-    "/telemetry",
-    access=access.DEVICE,
-    limit=DEVICE_WRITES,
-    status=201,
-    uses=["queue:write", "readings:read"],
-    timeout_s=29,
-    inline=True,
-    idempotent="answer",
-    payload_schema=PAYLOAD_SCHEMA,
-    links=READ_BACK,
-)
+@resource.post("/telemetry", **SENDING)
 def submit_telemetry_short(call: Call) -> shapes.AcceptedOut:
     """Send readings, under the predecessor's second address."""
     return _accept(call)
