@@ -56,13 +56,13 @@ WORKERS = (
 def store_readings(event: SQSEvent) -> dict[str, Any]:
     """Store what the queue delivers; messages that are to be delivered again are named in the answer."""
     now = services()
-    stored = ingest.store_apart(
+    failed = ingest.store_apart(
         [_message(record.to_dict()) for record in event],
         ingest.Sinks(now.queue, now.readings, now.devices, now.presence),
         last_receive=now.settings.max_receives,
         now_ms=http.clock_ms(),
     )
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in stored.failed]}
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
 @app.schedule(Rate(5, unit=Rate.MINUTES))

@@ -93,16 +93,7 @@ class Sinks(NamedTuple):
     presence: Presence
 
 
-class Stored(NamedTuple):
-    """What one round of the consumer did, in readings. `failed` are ids of messages to be delivered again."""
-
-    stored: int
-    rejected: int
-    discarded: int
-    failed: list[str]
-
-
-def store(messages: Sequence[Message], sinks: Sinks, *, now_ms: int) -> Stored:
+def store(messages: Sequence[Message], sinks: Sinks, *, now_ms: int) -> None:
     """Store what the messages carry, with one call to the store.
 
     Unreadable messages and readings that the store refuses for good are buried with their reason; readings of removed
@@ -113,25 +104,21 @@ def store(messages: Sequence[Message], sinks: Sinks, *, now_ms: int) -> Stored:
     """
     queue = sinks.queue
     batches: list[tuple[Message, Batch]] = []
-    buried = 0
     for message in messages:
         try:
             batches.append((message, codec.batch_from_json(message.body)))
         except InvalidInput as error:
             queue.bury(message.receipt, reason=f"Unreadable message: {error.message}", now_ms=now_ms)
-            buried += message.readings
     known = sinks.devices.existing({batch.device for _, batch in batches})
-    orphans = [message for message, batch in batches if batch.device not in known]
-    for message in orphans:
-        queue.discard(message.receipt, readings=message.readings, now_ms=now_ms)
+    for message, batch in batches:
+        if batch.device not in known:
+            queue.discard(message.receipt, readings=message.readings, now_ms=now_ms)
     batches = [(message, batch) for message, batch in batches if batch.device in known]
     rows = [reading for _, batch in batches for reading in batch.readings]
     rejected = {item.position: item.reason for item in sinks.readings.write(rows)} if rows else {}
     if rejected:
         _bury_rejected(batches, rejected, queue=queue, now_ms=now_ms)
     _mark_seen(batches, sinks.presence)
-    discarded = sum(message.readings for message in orphans)
-    return Stored(len(rows) - len(rejected), len(rejected) + buried, discarded, [])
 
 
 def _bury_rejected(
@@ -162,35 +149,35 @@ def _mark_seen(batches: Sequence[tuple[Message, Batch]], presence: Presence) -> 
         log.debug("Presence does not answer; %d sightings are lost", len(newest))
 
 
-def store_apart(messages: Sequence[Message], sinks: Sinks, *, last_receive: int, now_ms: int) -> Stored:
+def store_apart(messages: Sequence[Message], sinks: Sinks, *, last_receive: int, now_ms: int) -> list[str]:
     """Like `store`, but a bug that one message meets cannot fail its neighbours.
 
     The round is tried as a whole; if something unforeseen breaks it, each message is tried alone. One that breaks its
     own round is delivered again, and buried with the error's name when this was delivery *last_receive*.
+
+    Returns:
+        Ids of messages to be delivered again.
     """
     try:
-        return store(messages, sinks, now_ms=now_ms)
+        store(messages, sinks, now_ms=now_ms)
     except Unavailable:
         raise
     except Exception:
         log.exception("A batch of %d messages met a bug; each is tried alone", len(messages))
-    parts = [_store_alone(message, sinks, last_receive=last_receive, now_ms=now_ms) for message in messages]
-    return Stored(
-        sum(part.stored for part in parts),
-        sum(part.rejected for part in parts),
-        sum(part.discarded for part in parts),
-        [message_id for part in parts for message_id in part.failed],
-    )
+    else:
+        return []
+    return [message.id for message in messages if not _settled(message, sinks, last_receive, now_ms)]
 
 
-def _store_alone(message: Message, sinks: Sinks, *, last_receive: int, now_ms: int) -> Stored:
+def _settled(message: Message, sinks: Sinks, last_receive: int, now_ms: int) -> bool:
+    """Store one message, or bury it on its last delivery; False when it is to be delivered again."""
     try:
-        return store([message], sinks, now_ms=now_ms)
+        store([message], sinks, now_ms=now_ms)
     except Unavailable:
         raise
     except Exception as error:
         log.exception("Message %s met a bug, delivery %d of %d", message.id, message.receive_count, last_receive)
         if message.receive_count < last_receive:
-            return Stored(0, 0, 0, [message.id])
+            return False
         sinks.queue.bury(message.receipt, reason=f"Internal error: {type(error).__name__}", now_ms=now_ms)
-        return Stored(0, message.readings, 0, [])
+    return True

@@ -46,8 +46,8 @@ def stored(services: Services, device: Device) -> list[Reading]:
 def finish(services: Services) -> None:
     """Consume everything, as the poller does."""
     messages = received(services)
-    outcome = store_apart(messages, sinks_of(services), last_receive=5, now_ms=NOW_MS)
-    services.queue.delete([m.receipt for m in messages if m.id not in outcome.failed], now_ms=NOW_MS)
+    failed = store_apart(messages, sinks_of(services), last_receive=5, now_ms=NOW_MS)
+    services.queue.delete([m.receipt for m in messages if m.id not in failed], now_ms=NOW_MS)
 
 
 def test_the_readings_of_one_request_are_one_message(services: Services, device: Device) -> None:
@@ -167,9 +167,9 @@ def test_a_bug_met_by_one_message_fails_only_that_message(services: Services, de
     send(services, device)
     fatal = send(services, device, a_reading(device, NOW_MS + 1, fatal=1))
     sinks = sinks_of(services)._replace(readings=Choosy(services))  # type: ignore[arg-type]
-    outcome = store_apart(received(services), sinks, last_receive=5, now_ms=NOW_MS)
+    failed = store_apart(received(services), sinks, last_receive=5, now_ms=NOW_MS)
 
-    assert outcome.failed == [fatal]
+    assert failed == [fatal]
     assert len(stored(services, device)) == 1
 
 
@@ -178,9 +178,9 @@ def test_a_message_that_meets_a_bug_on_its_last_delivery_is_buried_with_its_name
 ) -> None:
     send(services, device, a_reading(device, fatal=1))
     sinks = sinks_of(services)._replace(readings=Choosy(services))  # type: ignore[arg-type]
-    outcome = store_apart(received(services), sinks, last_receive=1, now_ms=NOW_MS)
+    failed = store_apart(received(services), sinks, last_receive=1, now_ms=NOW_MS)
 
-    assert outcome.failed == []
+    assert failed == []
     assert services.queue.dead_letters()[0].reason == "Internal error: ZeroDivisionError"
 
 
