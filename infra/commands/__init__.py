@@ -44,6 +44,7 @@ VERBS = (
     Verb("iotdb", "infra.commands.iotdb", "run a real IoTDB server here: start, stop, status, cli, logs"),
     Verb("bench", "infra.commands.bench", "measure how fast it is here: http, store or query"),
     Verb("aws", "infra.commands.aws", "list Lambda functions, or write the policies and templates they need"),
+    Verb("cost", "infra.commands.cost", "print what a fleet costs a month on AWS, by service"),
     Verb("package", "infra.commands.package", "make the template and the zip that AWS deploys"),
     Verb("test", "infra.commands.test", "run the tests, or one kind of them", for_developers=True),
     Verb("check", "infra.commands.check", "run ruff and mypy", for_developers=True),
