@@ -10,7 +10,9 @@ from struct import pack
 from chalicelib.adapters.iotdb_connection import BROKEN, Access, Connection
 from chalicelib.adapters.iotdb_status import Refusal
 from infra.failure import Exit, Failure
-from infra.iotdb import accounts, jars, ports
+from infra.iotdb import accounts, ports
+from infra.iotdb.jars import HERE, JARS
+from infra.maven import java_path
 
 HOST = "127.0.0.1"
 HEAPS = {"confignode": ("32m", "96m", "64m"), "datanode": ("64m", "512m", "128m")}
@@ -67,7 +69,7 @@ class Server:
         if self.pids():
             message = f"IoTDB runs already in {self.home}"
             raise Failure(message, Exit.ALREADY_RUNNING)
-        library = jars.resolve()
+        library = JARS.resolve()
         for name in ("conf", "logs"):
             (self.home / name).mkdir(parents=True, exist_ok=True)
         chosen = ports.of(self.home, rpc=port)
@@ -99,11 +101,11 @@ class Server:
             _signal(pid, number)
 
     def _configure(self, chosen: dict[str, int]) -> None:
-        text = (jars.HERE / "iotdb-system.properties").read_text(encoding="utf-8")
+        text = (HERE / "iotdb-system.properties").read_text(encoding="utf-8")
         for name, port in chosen.items():
             text = text.replace(f"@{name}@", str(port))
         (self.home / "conf" / "iotdb-system.properties").write_text(text, encoding="utf-8")
-        logback = (jars.HERE / "logback.xml").read_bytes()
+        logback = (HERE / "logback.xml").read_bytes()
         (self.home / "conf" / "logback.xml").write_bytes(logback)
 
     def _launch(self, name: str, library: Path) -> None:
@@ -114,7 +116,7 @@ class Server:
         ]
         confs = [f"-D{key}_CONF={conf}" for key in ("IOTDB", "CONFIGNODE", "TSFILE")]
         arguments = [
-            jars.java_path(),
+            java_path(),
             *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
             *homes,
             *confs,

@@ -8,7 +8,9 @@ import pytest
 from chalicelib.adapters.memory_readings import MemoryReadings
 from chalicelib.adapters.sqlite_readings import SqliteReadings
 from chalicelib.ports import ReadingStore
+from infra.emulators.server import Emulator
 from infra.iotdb.server import Server
+from tests import emulators
 from tests.contract import iotdb_server
 
 
@@ -17,6 +19,20 @@ def iotdb() -> Iterator[Server]:
     """A real IoTDB that all tests of the run share; those that break it take their own."""
     with iotdb_server.running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def dynamodb() -> Iterator[Emulator]:
+    """A DynamoDB Local that all tests of the run share."""
+    with emulators.dynamodb() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def elasticmq() -> Iterator[Emulator]:
+    """An ElasticMQ that all tests of the run share."""
+    with emulators.elasticmq() as emulator:
+        yield emulator
 
 
 @pytest.fixture(params=["memory", "sqlite", "iotdb"])

@@ -9,7 +9,7 @@ from chalicelib.adapters.iotdb_client import Client, Node, Patience
 from chalicelib.adapters.iotdb_readings import IotdbReadings
 from chalicelib.adapters.iotdb_status import Refusal
 from infra.failure import Failure
-from infra.iotdb import jars
+from infra.iotdb.jars import JARS
 from infra.iotdb.server import HOST, Server
 from tests.backends import absent
 
@@ -29,10 +29,10 @@ def running() -> Iterator[Server]:
 
 def require_iotdb() -> None:
     """Skip without Java, Maven or a registry; fail where the environment says that IoTDB must be there."""
-    missing = jars.missing_program()
+    missing = JARS.missing_program()
     if missing is None:
         try:
-            jars.resolve()
+            JARS.resolve()
         except Failure as failure:
             missing = str(failure)
     if missing is not None:

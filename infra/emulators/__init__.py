@@ -1,0 +1,1 @@
+"""AWS's services as servers on this machine: DynamoDB Local and ElasticMQ, both on Java."""
