@@ -13,6 +13,8 @@ from chalicelib.variables import (
     Variable,
     between,
     boolean,
+    broker_url,
+    client_id,
     date_ms,
     iotdb_path,
     one_of,
@@ -170,6 +172,33 @@ class Settings:
         "true lets MQTT clients without a key in, as the predecessor did; only in the local stage on loopback",
         shown="false",
     )
+    broker_url: str = setting(
+        "IOTFLOW_BROKER_URL",
+        broker_url,
+        "",
+        "mqtt://HOST:PORT or mqtts://HOST:PORT of an MQTT 5 broker that devices connect to; empty: to the gateway",
+    )
+    broker_user: str = setting("IOTFLOW_BROKER_USER", str, "", "what the bridge signs in with at the broker")
+    broker_password: str = setting("IOTFLOW_BROKER_PASSWORD", str, "", "its password", secret=True)
+    broker_ca_file: str = setting(
+        "IOTFLOW_BROKER_CA_FILE",
+        str,
+        "",
+        "PEM file of the authorities that may vouch for an mqtts:// broker; empty: the system's",
+    )
+    bridge_client_id: str = setting(
+        "IOTFLOW_BRIDGE_CLIENT_ID",
+        client_id,
+        "iotflow-bridge",
+        "the bridge's client id at the broker, and the name of its lease: of the bridges with one id, one works",
+    )
+    mqtt_gateway: bool | None = setting(
+        "IOTFLOW_MQTT_GATEWAY",
+        optional_boolean,
+        None,
+        "whether up serves MQTT itself; auto: without a broker. Otherwise MQTT_HOST and the MQTT ports are the broker's",
+        shown="auto",
+    )
     iotdb_host: str = setting(
         "IOTDB_HOST", str, "localhost", "DataNode of IoTDB, or several HOST:PORT of one cluster, comma-separated"
     )
@@ -203,6 +232,11 @@ class Settings:
     def registration_is_open(self) -> bool:
         """Whether a device may register without an enrolment token."""
         return self.stage == "local" and not self.enrollment_token
+
+    @property
+    def serves_mqtt(self) -> bool:
+        """Whether the embedded gateway runs."""
+        return not self.broker_url if self.mqtt_gateway is None else self.mqtt_gateway
 
     @property
     def cors(self) -> tuple[str, ...]:

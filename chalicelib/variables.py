@@ -121,6 +121,22 @@ def sqlite_path(text: str) -> Path | None:
     return Path(text.removeprefix("sqlite:///"))
 
 
+def broker_url(text: str) -> str:
+    """Where an MQTT broker listens; nothing is no broker. Who signs in is not part of it: URLs end up in logs."""
+    if text and re.fullmatch(r"mqtts?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", text) is None:
+        message = "must be mqtt://HOST:PORT or mqtts://HOST:PORT, without a user name"
+        raise ValueError(message)
+    return text.rstrip("/")
+
+
+def client_id(text: str) -> str:
+    """A client id that every broker takes, and that can be a level of a topic."""
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text) is None:
+        message = "must have 1 to 64 letters, digits and _ . -"
+        raise ValueError(message)
+    return text
+
+
 def iotdb_path(text: str) -> str:
     """A path in IoTDB that needs no quotes."""
     if re.fullmatch(r"root(\.[a-z][a-z0-9_]*)+", text) is None:

@@ -101,6 +101,9 @@ def test_nothing_set_gives_the_defaults() -> None:
         ({"DATABASE_URL": "postgresql://db/iotflow"}, "DATABASE_URL must be sqlite:///PATH"),
         ({"IOTFLOW_RETENTION_DAYS": "camera=week"}, "IOTFLOW_RETENTION_DAYS must be a whole number"),
         ({"IOTFLOW_OLDEST_READING": "yesterday"}, "IOTFLOW_OLDEST_READING must be a date like 2000-01-01"),
+        ({"IOTFLOW_BROKER_URL": "mqtt://user:key@broker:1883"}, "IOTFLOW_BROKER_URL must be mqtt://HOST:PORT"),
+        ({"IOTFLOW_BROKER_URL": "broker:1883"}, "IOTFLOW_BROKER_URL must be mqtt://HOST:PORT"),
+        ({"IOTFLOW_BRIDGE_CLIENT_ID": "a/b"}, "IOTFLOW_BRIDGE_CLIENT_ID must have 1 to 64 letters"),
         ({"IOTFLOW_STORRE": "sqlite"}, "IOTFLOW_STORRE is not a setting of IoTFlow; .env.example lists them all"),
         (
             {"HOST": "0.0.0.0", "IOTFLOW_PUBLIC_TELEMETRY": "true"},  # noqa: S104 - never bound
@@ -114,6 +117,13 @@ def test_setting_that_cannot_be_used_is_one_sentence_that_names_it(environment: 
         from_environment(environment)
     assert str(raised.value).startswith(sentence)
     assert "\n" not in str(raised.value)
+
+
+def test_gateway_makes_room_for_a_broker_unless_it_is_asked_for() -> None:
+    broker = {"IOTFLOW_BROKER_URL": "mqtts://broker.example:8883"}
+    assert from_environment({}).serves_mqtt
+    assert not from_environment(broker).serves_mqtt
+    assert from_environment(broker | {"IOTFLOW_MQTT_GATEWAY": "true"}).serves_mqtt
 
 
 def test_public_telemetry_on_the_network_needs_a_confirmation() -> None:
