@@ -196,7 +196,7 @@ class Settings:
         "IOTFLOW_MQTT_GATEWAY",
         optional_boolean,
         None,
-        "whether up serves MQTT itself; auto: without a broker. Otherwise MQTT_HOST and the MQTT ports are the broker's",
+        "whether up serves MQTT itself; auto: without a broker. MQTT_HOST and the ports are the broker's otherwise",
         shown="auto",
     )
     iotdb_host: str = setting(
