@@ -4,19 +4,22 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from pydantic_core import from_json, to_json
+
 from chalicelib import cbor, formats, senml
 from chalicelib.errors import InvalidInput, WrongType
 from chalicelib.flatten import flatten
 from chalicelib.formats import Draft, Sender
 from chalicelib.limits import PayloadLimits
 from chalicelib.model import Batch, DeviceRef, Reading, Value
-from chalicelib.strict_json import load, parse_json, require_size, require_storable, shown
+from chalicelib.strict_json import is_plain, load, parse_json, require_size, require_storable, shown
 from chalicelib.times import to_iso
 
-__all__ = ["batch_from_json", "batch_to_json", "parse_json", "readings_from_payload", "row_from_reading"]
+__all__ = ["batch_to_json", "batches_from_json", "joined", "parse_json", "readings_from_payload", "row_from_reading"]
 
 BATCH_VERSION = 1
-"""Of the queue message; a consumer buries what it does not know."""
+JOINED_VERSION = 2
+"""Of a queue message that holds messages of `BATCH_VERSION`. A consumer buries versions that it does not know."""
 
 _JSON_TYPES = frozenset({"", "application/json", "application/senml+json"})
 _CBOR_TYPES = frozenset({"application/cbor", "application/senml+cbor"})
@@ -79,31 +82,35 @@ def batch_to_json(batch: Batch) -> str:
     All readings are the batch's device's; it is written once.
     """
     readings = [(reading.timestamp_ms, reading.values) for reading in batch.readings]
-    return _encode((BATCH_VERSION, batch.device, batch.accepted_ms, readings))
+    return _encoded((BATCH_VERSION, batch.device, batch.accepted_ms, readings))
 
 
-def batch_from_json(text: str) -> Batch:
-    """The batch of a queue message, every value exactly as it was.
+def joined(messages: Sequence[str]) -> str:
+    """One queue message of several, each as `batch_to_json` wrote it; a single one stays as it is."""
+    return messages[0] if len(messages) == 1 else f"[{JOINED_VERSION},[{','.join(messages)}]]"
+
+
+def batches_from_json(text: str) -> tuple[Batch, ...]:
+    """The batches of a queue message, one or as many as were `joined`, every value exactly as it was.
 
     Raises:
-        InvalidInput: Not written by `batch_to_json`, or by a newer release: no retry will help.
+        InvalidInput: Not written by `batch_to_json` or `joined`, or by a newer release: no retry will help.
     """
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
+        message = from_json(text, allow_inf_nan=False)
+    except ValueError:
         raise InvalidInput("The message is not JSON", code="damaged_message") from None
-    if not isinstance(message, list) or len(message) != 4 or type(message[0]) is not int:
+    if not isinstance(message, list) or len(message) < 2 or type(message[0]) is not int:
         raise _damaged()
-    version, device, accepted_ms, readings = message
-    if version != BATCH_VERSION:
-        reason = f"The message has version {version}, this release reads version {BATCH_VERSION}"
+    version, *rest = message
+    if version == BATCH_VERSION:
+        return (_batch(message),)
+    if version != JOINED_VERSION:
+        reason = f"The message has version {version}, this release reads up to version {JOINED_VERSION}"
         raise InvalidInput(reason, code="unknown_version")
-    if not (_is_device(device) and type(accepted_ms) is int and isinstance(readings, list) and readings):
+    if len(rest) != 1 or not isinstance(rest[0], list) or not rest[0]:
         raise _damaged()
-    for part in (*device, accepted_ms):
-        require_storable(part, "message")
-    ref = DeviceRef(*device)
-    return Batch(ref, accepted_ms, tuple(_reading(ref, item) for item in readings))
+    return tuple(_batch(item) for item in rest[0])
 
 
 def row_from_reading(reading: Reading) -> dict[str, Value]:
@@ -135,10 +142,11 @@ def _drafts(payload: bytes, content_type: str, sender: Sender, limits: PayloadLi
 
 
 def _timestamps(drafts: Sequence[Draft], now_ms: int, stamp: Callable[[int], int] | None) -> list[int]:
-    missing = sum(draft.timestamp_ms is None for draft in drafts)
+    given = [draft.timestamp_ms for draft in drafts]
+    missing = given.count(None)
     last_ms = stamp(missing) if stamp and missing else now_ms
     server_ms = itertools.count(last_ms - missing + 1)
-    return [next(server_ms) if draft.timestamp_ms is None else draft.timestamp_ms for draft in drafts]
+    return [next(server_ms) if timestamp_ms is None else timestamp_ms for timestamp_ms in given]
 
 
 def _require_in_range(timestamp_ms: int, where: str, now_ms: int, limits: PayloadLimits) -> None:
@@ -159,6 +167,18 @@ def _unshadowed(values: Mapping[str, Value]) -> dict[str, Value]:
     return renamed
 
 
+def _batch(item: object) -> Batch:
+    if not isinstance(item, list) or len(item) != 4 or item[0] is True or item[0] != BATCH_VERSION:
+        raise _damaged()
+    _, device, accepted_ms, readings = item
+    if not (_is_device(device) and type(accepted_ms) is int and isinstance(readings, list) and readings):
+        raise _damaged()
+    for part in (*device, accepted_ms):
+        require_storable(part, "message")
+    ref = DeviceRef(*device)
+    return Batch(ref, accepted_ms, tuple([_reading(ref, reading) for reading in readings]))
+
+
 def _is_device(item: object) -> bool:
     return isinstance(item, list) and [type(part) for part in item] == [str, int]
 
@@ -172,10 +192,21 @@ def _reading(device: DeviceRef, item: object) -> Reading:
     if not _SCALARS.issuperset(map(type, values.values())):
         raise _damaged()
     require_storable(timestamp_ms, "timestamp")
+    if all(map(is_plain, values)) and all(map(is_plain, values.values())):
+        return Reading(device, timestamp_ms, values)
     for name, value in values.items():
         require_storable(name, name)
         require_storable(value, name)
     return Reading(device, timestamp_ms, values)
+
+
+def _encoded(message: object) -> str:
+    """JSON in ASCII, by the faster writer where it agrees: it writes UTF-8, and NaN as a word."""
+    try:
+        text = to_json(message)
+    except ValueError:  # half a surrogate pair, or a mapping that is no dict
+        return _encode(message)
+    return text.decode("ascii") if text.isascii() and b"NaN" not in text and b"Inf" not in text else _encode(message)
 
 
 def _damaged() -> InvalidInput:

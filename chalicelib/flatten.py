@@ -1,15 +1,17 @@
 """From nested objects to measurement -> value, with every limit of a reading."""
 
-import math
 from collections.abc import Iterable, Mapping
 
 from chalicelib.errors import InvalidInput
 from chalicelib.limits import PayloadLimits, bytes_in_words
-from chalicelib.model import MAX_INT64, MAX_MEASUREMENT_LENGTH, MIN_INT64, Value
-from chalicelib.strict_json import require_storable, shown
+from chalicelib.model import MAX_MEASUREMENT_LENGTH, Value
+from chalicelib.strict_json import is_plain, require_storable, shown
 
 Parts = tuple[tuple[str, Mapping[str, object]], ...]
 """Prefix of the names, and the object they come from: for example ``(("", data), ("meta_", metadata))``."""
+
+
+_SCALARS = frozenset({bool, int, float, str})
 
 
 def flatten(parts: Parts, *, where: str, limits: PayloadLimits) -> dict[str, Value]:
@@ -39,15 +41,15 @@ def _collect(
 ) -> None:
     for key, value in items:
         name = prefix + key
-        if isinstance(value, float | str | int):  # bool is an int
+        if type(value) in _SCALARS:
             # Nearly everything passes a quick test; only the rest is looked at, and named, with care.
-            if not _quick(name, MAX_MEASUREMENT_LENGTH):
+            if not (0 < len(name) <= MAX_MEASUREMENT_LENGTH and is_plain(name)):
                 _require_name(name, where)
-            if not _quick(value, limits.text_bytes):
+            if not is_plain(value) or (isinstance(value, str) and len(value) > limits.text_bytes):
                 _require_value(value, where + name, limits.text_bytes)
             if name in values or len(values) >= limits.measurements:
                 raise _unwanted(values, name, where, limits)
-            values[name] = value
+            values[name] = value  # type: ignore[assignment]
         elif isinstance(value, dict | list):
             _collect(values, _items(value), f"{name}.", where, limits)
 
@@ -66,15 +68,6 @@ def _unwanted(values: Mapping[str, Value], name: str, where: str, limits: Payloa
     limit = f"{limits.measurements} measurements"
     message = f"{field} is one too many: a reading has at most {limit}"
     return InvalidInput(message, field=field, limit=limit)
-
-
-def _quick(value: object, longest: int) -> bool:
-    """Whether *value* is plainly storable: False is only a doubt."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, str):
-        return 0 < len(value) <= longest and value.isascii() and "\0" not in value
-    return isinstance(value, int) and MIN_INT64 <= value <= MAX_INT64
 
 
 def _require_name(name: str, where: str) -> None:

@@ -2,17 +2,25 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, Protocol
 
 from chalicelib import codec
 from chalicelib.errors import InvalidInput, Unavailable
 from chalicelib.limits import PayloadLimits
 from chalicelib.model import Batch, Device, DeviceRef, Message, Reading, Sighting
-from chalicelib.ports import DeviceRepository, Presence, ReadingStore, TelemetryQueue
+from chalicelib.ports import DeviceRepository, Presence, ReadingStore, Rejected, TelemetryQueue
 from chalicelib.stamps import Stamps
 
 log = logging.getLogger(__name__)
+
+
+class Outlet(Protocol):
+    """The end of a queue that readings go into."""
+
+    def send(self, body: str, *, readings: int, now_ms: int) -> object:
+        """See `TelemetryQueue.send`."""
+        ...
 
 
 class Accepted(NamedTuple):
@@ -28,7 +36,7 @@ def accept(
     content_type: str,
     device: Device,
     now_ms: int,
-    queue: TelemetryQueue,
+    queue: Outlet,
     limits: PayloadLimits,
     stamps: Stamps | None,
 ) -> Accepted:
@@ -93,8 +101,14 @@ class Sinks(NamedTuple):
     presence: Presence
 
 
-def store(messages: Sequence[Message], sinks: Sinks, *, now_ms: int) -> None:
-    """Store what the messages carry, with one call to the store.
+def store(
+    messages: Sequence[Message],
+    sinks: Sinks,
+    *,
+    now_ms: int,
+    write: Callable[[Sequence[Reading]], list[Rejected]] | None = None,
+) -> None:
+    """Store what the messages carry, with one call to the store, or to *write* instead.
 
     Unreadable messages and readings that the store refuses for good are buried with their reason; readings of removed
     devices are discarded; the neighbours of both are stored.
@@ -103,46 +117,80 @@ def store(messages: Sequence[Message], sinks: Sinks, *, now_ms: int) -> None:
         Unavailable: The store or the queue is silent. Nothing is lost: deliver all of them again.
     """
     queue = sinks.queue
-    batches: list[tuple[Message, Batch]] = []
+    carried: list[_Carried] = []
     for message in messages:
         try:
-            batches.append((message, codec.batch_from_json(message.body)))
+            carried.append(_Carried(message, codec.batches_from_json(message.body)))
         except InvalidInput as error:
             queue.bury(message.receipt, reason=f"Unreadable message: {error.message}", now_ms=now_ms)
-    known = sinks.devices.existing({batch.device for _, batch in batches})
-    for message, batch in batches:
-        if batch.device not in known:
-            queue.discard(message.receipt, readings=message.readings, now_ms=now_ms)
-    batches = [(message, batch) for message, batch in batches if batch.device in known]
-    rows = [reading for _, batch in batches for reading in batch.readings]
-    rejected = {item.position: item.reason for item in sinks.readings.write(rows)} if rows else {}
-    if rejected:
-        _bury_rejected(batches, rejected, queue=queue, now_ms=now_ms)
-    _mark_seen(batches, sinks.presence)
+    known = sinks.devices.existing({batch.device for _, batches in carried for batch in batches})
+    kept = [each.of(known) for each in carried]
+    rows = [reading for _, batches in kept for batch in batches for reading in batch.readings]
+    rejected = {item.position: item.reason for item in (write or sinks.readings.write)(rows)} if rows else {}
+    position = 0
+    for whole, part in zip(carried, kept, strict=True):
+        refused = [at for at in range(part.readings) if position + at in rejected] if rejected else []
+        if refused:
+            _bury_rejected(whole, known, part, refused, rejected[position + refused[0]], queue=queue, now_ms=now_ms)
+        elif part.readings < whole.readings:
+            queue.discard(whole.message.receipt, readings=whole.readings - part.readings, now_ms=now_ms)
+        position += part.readings
+    _mark_seen(kept, sinks.presence)
+
+
+class _Carried(NamedTuple):
+    """A message and what it carries, or what is left of that."""
+
+    message: Message
+    batches: tuple[Batch, ...]
+
+    def of(self, devices: Collection[DeviceRef]) -> "_Carried":
+        """Without the batches of other devices."""
+        if all([batch.device in devices for batch in self.batches]):
+            return self
+        return self._replace(batches=tuple(batch for batch in self.batches if batch.device in devices))
+
+    @property
+    def readings(self) -> int:
+        """How many it carries."""
+        return sum([len(batch.readings) for batch in self.batches])
 
 
 def _bury_rejected(
-    batches: Sequence[tuple[Message, Batch]], rejected: dict[int, str], *, queue: TelemetryQueue, now_ms: int
+    whole: _Carried,
+    known: Collection[DeviceRef],
+    part: _Carried,
+    refused: Sequence[int],
+    reason: str,
+    *,
+    queue: TelemetryQueue,
+    now_ms: int,
 ) -> None:
-    position = 0
-    for message, batch in batches:
-        guilty = [at for at in range(position, position + len(batch.readings)) if at in rejected]
-        if guilty:
-            part = batch._replace(readings=tuple(batch.readings[at - position] for at in guilty))
-            queue.bury(
-                message.receipt,
-                reason=rejected[guilty[0]],
-                now_ms=now_ms,
-                body=codec.batch_to_json(part),
-                readings=len(guilty),
-            )
-        position += len(batch.readings)
+    """Bury those of *part* that are at the positions *refused*, and with them what is of removed devices.
+
+    A message is settled once, so the latter wait for the letter's end: they are discarded when it is replayed.
+    """
+    guilty = []
+    at = 0
+    for batch in part.batches:
+        readings = tuple(each for number, each in enumerate(batch.readings, at) if number in refused)
+        guilty += [batch._replace(readings=readings)] if readings else []
+        at += len(batch.readings)
+    guilty += [batch for batch in whole.batches if batch.device not in known]
+    queue.bury(
+        whole.message.receipt,
+        reason=reason,
+        now_ms=now_ms,
+        body=codec.joined([codec.batch_to_json(batch) for batch in guilty]),
+        readings=sum(len(batch.readings) for batch in guilty),
+    )
 
 
-def _mark_seen(batches: Sequence[tuple[Message, Batch]], presence: Presence) -> None:
+def _mark_seen(stored: Sequence[_Carried], presence: Presence) -> None:
     newest: dict[DeviceRef, int] = {}
-    for _, batch in batches:
-        newest[batch.device] = max(batch.accepted_ms, newest.get(batch.device, 0))
+    for _, batches in stored:
+        for batch in batches:
+            newest[batch.device] = max(batch.accepted_ms, newest.get(batch.device, 0))
     try:
         presence.mark([Sighting(device, at_ms) for device, at_ms in newest.items()])
     except Unavailable:  # every round of an outage comes here; the adapter and /status tell of it
@@ -170,7 +218,7 @@ def store_apart(messages: Sequence[Message], sinks: Sinks, *, last_receive: int,
 
 
 def _settled(message: Message, sinks: Sinks, last_receive: int, now_ms: int) -> bool:
-    """Store one message, or bury it on its last delivery; False when it is to be delivered again."""
+    """Store one message, or bury on its last delivery what of it meets a bug; False when it is to be delivered again."""
     try:
         store([message], sinks, now_ms=now_ms)
     except Unavailable:
@@ -179,5 +227,32 @@ def _settled(message: Message, sinks: Sinks, last_receive: int, now_ms: int) -> 
         log.exception("Message %s met a bug, delivery %d of %d", message.id, message.receive_count, last_receive)
         if message.receive_count < last_receive:
             return False
-        sinks.queue.bury(message.receipt, reason=f"Internal error: {type(error).__name__}", now_ms=now_ms)
+        _bury_bugged(message, error, sinks, now_ms)
     return True
+
+
+def _bury_bugged(message: Message, error: Exception, sinks: Sinks, now_ms: int) -> None:
+    """The readings of one message may be of many requests: each is tried alone before all of them are buried."""
+
+    def one_by_one(readings: Sequence[Reading]) -> list[Rejected]:
+        rejected = []
+        for position, reading in enumerate(readings):
+            try:
+                rejected += [each._replace(position=position) for each in sinks.readings.write([reading])]
+            except Unavailable:
+                raise
+            except Exception as bug:
+                rejected.append(Rejected(position, _internal(bug)))
+        return rejected
+
+    try:
+        store([message], sinks, now_ms=now_ms, write=one_by_one)
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("Message %s is buried as a whole", message.id)
+        sinks.queue.bury(message.receipt, reason=_internal(error), now_ms=now_ms)
+
+
+def _internal(error: Exception) -> str:
+    return f"Internal error: {type(error).__name__}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from chalicelib.model import MAX_INT64, MIN_INT64, Reading
 from chalicelib.ports import Rejected
+from chalicelib.strict_json import is_plain
 
 
 def sift(readings: Sequence[Reading]) -> tuple[list[Reading], list[Rejected]]:
@@ -26,6 +27,8 @@ def find_flaw(reading: Reading) -> str | None:
         return "the timestamp does not fit in 64 bits"
     if not reading.values:
         return "the reading has no values"
+    if all(map(is_plain, reading.values)) and all(map(is_plain, reading.values.values())):
+        return None
     for name, value in reading.values.items():
         flaw = None if _is_text(name) else "a name that is not valid Unicode"
         flaw = flaw or _flaw_of_value(value)

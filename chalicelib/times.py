@@ -53,7 +53,7 @@ def parse_instant(value: object, *, field: str, now_ms: int, relative: bool = Fa
         instant_ms = _query_ms(value, now_ms) if relative else None
         if instant_ms is None:
             instant_ms = iso_ms(value, loose=relative)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
         instant_ms = _epoch_ms(value)
     if instant_ms is None or not MIN_MS <= instant_ms <= MAX_MS:
         message = f"{field} is not a time: give {_QUERY_FORMS if relative else _BODY_FORMS}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.codec import batch_from_json, batch_to_json
+from chalicelib.codec import batch_to_json, batches_from_json, joined
 from chalicelib.errors import InvalidInput
 from chalicelib.model import MAX_INT64, MIN_INT64, Batch, DeviceRef, Reading, Value
 from tests.unit.payloads import UNTIMED
@@ -26,6 +26,12 @@ batches = st.builds(
 )
 
 
+def only(text: str) -> Batch:
+    """The one batch of a message."""
+    (batch,) = batches_from_json(text)
+    return batch
+
+
 def exact(value: Value) -> tuple[str, str]:
     """Tells what equality does not: 1 from True and 1.0, and the sign of zero."""
     return type(value).__name__, repr(value)
@@ -34,7 +40,7 @@ def exact(value: Value) -> tuple[str, str]:
 @UNTIMED
 @given(batches)
 def test_batch_is_read_back_exactly(batch: Batch) -> None:
-    again = batch_from_json(batch_to_json(batch))
+    again = only(batch_to_json(batch))
     assert again == batch
     assert type(again.device) is DeviceRef
     for left, right in zip(again.readings, batch.readings, strict=True):
@@ -57,7 +63,7 @@ def test_message_is_compact_and_says_its_version() -> None:
 
 def test_values_may_be_any_mapping() -> None:
     reading = Reading(DEVICE, 1, MappingProxyType({"t": 1}))
-    assert batch_from_json(batch_to_json(Batch(DEVICE, 1, (reading,)))).readings[0].values == {"t": 1}
+    assert only(batch_to_json(Batch(DEVICE, 1, (reading,)))).readings[0].values == {"t": 1}
 
 
 def test_value_that_is_not_finite_is_a_bug_here() -> None:
@@ -66,8 +72,8 @@ def test_value_that_is_not_finite_is_a_bug_here() -> None:
 
 
 def test_newer_version_is_told_as_such() -> None:
-    with pytest.raises(InvalidInput, match="version 2") as caught:
-        batch_from_json('[2,["default",42],0,[[0,{"t":1}]]]')
+    with pytest.raises(InvalidInput, match="version 3") as caught:
+        batches_from_json('[3,["default",42],0,[[0,{"t":1}]]]')
     assert caught.value.code == "unknown_version"
 
 
@@ -103,11 +109,23 @@ def test_newer_version_is_told_as_such() -> None:
         '[1,["default",42],0,[[0,{"t":9223372036854775808}]]]',
         '[1,["default",42],0,[[0,{"t":"\\ud800"}]]]',
         '[1,["default",42],0,[[0,{"t\\u0000":1}]]]',
+        "[2]",
+        "[2,[]]",
+        "[2,[1]]",
+        '[2,[[1,["default",42],0,[[0,{"t":1}]]]],0]',
+        '[2,[[true,["default",42],0,[[0,{"t":1}]]]]]',
+        '[2,[[2,[[1,["default",42],0,[[0,{"t":1}]]]]]]]',
     ],
 )
 def test_text_that_is_no_batch_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
-        batch_from_json(text)
+        batches_from_json(text)
+
+
+@UNTIMED
+@given(st.lists(batches, min_size=1, max_size=4))
+def test_joined_messages_are_read_back_in_order(several: list[Batch]) -> None:
+    assert batches_from_json(joined([batch_to_json(batch) for batch in several])) == tuple(several)
 
 
 @UNTIMED
@@ -117,7 +135,7 @@ def test_damaged_message_is_refused_or_still_a_batch(data: st.DataObject) -> Non
     position = data.draw(st.integers(0, len(text) - 1))
     damaged = text[:position] + data.draw(st.text(max_size=2)) + text[position + 1 :]
     try:
-        batch = batch_from_json(damaged)
+        batch = only(damaged)
     except InvalidInput:
         return
     assert json.loads(batch_to_json(batch)) == json.loads(damaged)

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib import strict_json
 from chalicelib.codec import parse_json
 from chalicelib.errors import InvalidInput, TooLarge
 from tests.unit.payloads import UNTIMED
@@ -77,3 +78,69 @@ plain = st.recursive(
 def test_whatever_can_be_stored_is_parsed_as_it_was_written(document: object, ascii_only: bool) -> None:
     payload = json.dumps(document, ensure_ascii=ascii_only).encode()
     assert parse_json(payload, max_bytes=10**6, max_depth=100) == document
+
+
+TOKENS = [
+    *("{", "}", "[", "]", ",", ":", '"a"', '"b"', '"a:b"', '"\\u0061"', '"é"', '"\\ud800"', '"\\ud83d\\ude00"', '""'),
+    *("0", "-0", "-0.0", "1", "01", "1.", ".5", "1e5", "1E+5", "-1e-400", "1e400", "0.30000000000000004", "4.9e-324"),
+    *(
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "9" * 40,
+        "9" * 5000,
+    ),
+    *(
+        "true",
+        "false",
+        "null",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        " ",
+        "\n",
+        "\t",
+        "\x0b",
+        "\ufeff",
+        '"\x00"',
+        '"\x1f"',
+        "x",
+    ),
+]
+scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=4)
+documents = st.recursive(
+    scalars, lambda each: st.lists(each, max_size=4) | st.dictionaries(st.text(max_size=3), each, max_size=4)
+)
+payloads = (
+    st.binary(max_size=40)
+    | st.lists(st.sampled_from(TOKENS), max_size=12).map(lambda tokens: "".join(tokens).encode())
+    | documents.map(lambda document: json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    | st.lists(st.tuples(st.sampled_from(["a", "b", "c:d"]), scalars), max_size=4).map(
+        lambda pairs: ("{" + ",".join(f'"{key}":{json.dumps(value)}' for key, value in pairs) + "}").encode()
+    )
+)
+
+
+@settings(UNTIMED, max_examples=2000)
+@given(payloads)
+def test_fast_parser_is_only_believed_where_it_agrees_with_the_strict_one(payload: bytes) -> None:
+    """`repr` tells 1 from 1.0 and True, and the sign of zero."""
+    quickly = strict_json._quickly(payload)
+    if quickly is not strict_json._DOUBT:
+        assert repr(quickly) == repr(strict_json._carefully(payload, max_depth=8))
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("frame", ["%s", '{"k": %s}', "[%s]", '{%s: 1, "a": 2}'])
+def test_fast_parser_agrees_on_every_token_or_doubts(token: str, frame: str) -> None:
+    payload = (frame % token).encode()
+    quickly = strict_json._quickly(payload)
+    if quickly is not strict_json._DOUBT:
+        assert repr(quickly) == repr(strict_json._carefully(payload, max_depth=8))
+
+
+def test_common_payload_is_read_by_the_fast_parser() -> None:
+    """Else it would be there for nothing."""
+    assert strict_json._quickly(b'{"data":{"t":20.5,"ok":true},"timestamp":1767225600123}') is not strict_json._DOUBT
+    assert strict_json._quickly(b'{"data":{"t":1,"t":2}}') is strict_json._DOUBT

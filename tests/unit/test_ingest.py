@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from chalicelib.codec import batch_to_json, batches_from_json, joined
 from chalicelib.errors import Forbidden, InvalidInput, Unavailable
 from chalicelib.ingest import Accepted, Sinks, accept, store, store_apart
-from chalicelib.model import Device, DeviceRef, Reading
+from chalicelib.model import Batch, Device, DeviceRef, Reading
 from chalicelib.ports import Rejected
 from chalicelib.stamps import Stamps
 from chalicelib.wiring import Services
@@ -182,6 +183,65 @@ def test_a_message_that_meets_a_bug_on_its_last_delivery_is_buried_with_its_name
 
     assert failed == []
     assert services.queue.dead_letters()[0].reason == "Internal error: ZeroDivisionError"
+
+
+def send_joined(services: Services, *readings: Reading) -> str:
+    """One message of the queue with a batch for each reading."""
+    bodies = [batch_to_json(Batch(each.device, NOW_MS, (each,))) for each in readings]
+    return services.queue.send(joined(bodies), readings=len(readings), now_ms=NOW_MS)
+
+
+def test_guilty_reading_of_a_joined_message_is_buried_alone(services: Services, device: Device) -> None:
+    other = a_device(services, "cellar").device
+    send_joined(services, a_reading(device), a_reading(other, bad=1), a_reading(device, NOW_MS + 1))
+    messages = received(services)
+    store(messages, sinks_of(services)._replace(readings=Choosy(services)), now_ms=NOW_MS)  # type: ignore[arg-type]
+    services.queue.delete([message.receipt for message in messages], now_ms=NOW_MS)
+
+    [letter] = services.queue.dead_letters()
+    assert batches_from_json(letter.body) == (Batch(other.ref, NOW_MS, (a_reading(other, bad=1),)),)
+    assert [reading.timestamp_ms for reading in stored(services, device)] == [NOW_MS, NOW_MS + 1]
+    assert services.queue.ledger() == (3, 2, 0, 0, 1, 0)
+
+
+def test_removed_device_takes_none_of_its_neighbours_along(services: Services, device: Device) -> None:
+    gone = a_device(services, "cellar").device
+    send_joined(services, a_reading(device), a_reading(gone), a_reading(device, NOW_MS + 1))
+    services.devices.remove(gone.ref, now_ms=NOW_MS)
+    finish(services)
+
+    assert len(stored(services, device)) == 2
+    assert services.queue.ledger() == (3, 2, 0, 0, 0, 1)
+
+
+def test_removed_device_beside_a_guilty_reading_ends_with_the_letter(services: Services, device: Device) -> None:
+    gone = a_device(services, "cellar").device
+    send_joined(services, a_reading(device), a_reading(gone), a_reading(device, NOW_MS + 1, bad=1))
+    services.devices.remove(gone.ref, now_ms=NOW_MS)
+    messages = received(services)
+    store(messages, sinks_of(services)._replace(readings=Choosy(services)), now_ms=NOW_MS)  # type: ignore[arg-type]
+    services.queue.delete([message.receipt for message in messages], now_ms=NOW_MS)
+    assert services.queue.ledger() == (3, 1, 0, 0, 2, 0)
+
+    [letter] = services.queue.dead_letters()
+    services.queue.replay(letter.id, now_ms=NOW_MS)
+    finish(services)
+    assert services.queue.ledger() == (3, 2, 0, 0, 0, 1)
+
+
+def test_bug_that_one_reading_of_a_joined_message_meets_costs_the_others_nothing(
+    services: Services, device: Device
+) -> None:
+    send_joined(services, a_reading(device), a_reading(device, NOW_MS + 1, fatal=1), a_reading(device, NOW_MS + 2))
+    sinks = sinks_of(services)._replace(readings=Choosy(services))  # type: ignore[arg-type]
+    messages = received(services)
+    assert store_apart(messages, sinks, last_receive=1, now_ms=NOW_MS) == []
+    services.queue.delete([message.receipt for message in messages], now_ms=NOW_MS)
+
+    [letter] = services.queue.dead_letters()
+    assert (letter.readings, letter.reason) == (1, "Internal error: ZeroDivisionError")
+    assert [reading.timestamp_ms for reading in stored(services, device)] == [NOW_MS, NOW_MS + 2]
+    assert services.queue.ledger() == (3, 2, 0, 0, 1, 0)
 
 
 class Away:
