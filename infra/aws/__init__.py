@@ -10,4 +10,5 @@ template.py         queue, table, alarms and secrets: the template that chalice 
 archive.py          the zip: compiled, reproducible, complete
 verify.py           what must hold of a finished template
 packaging.py        the environment that packages, with the Python that Lambda will run
+lambda_process.py   a packaged function in a process of its own, as Lambda runs it
 """

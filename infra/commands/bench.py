@@ -11,7 +11,7 @@ from infra.bench.figures import Report
 from infra.bench.options import Options
 from infra.failure import Exit, Failure
 
-KINDS = ("http", "store", "query", "mqtt", "iotdb")
+KINDS = ("http", "store", "query", "mqtt", "iotdb", "lambda")
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +70,10 @@ def _benchmark(kind: str) -> Callable[[Options, Path], Report]:
         from infra.bench import iotdb
 
         return iotdb.run
+    if kind == "lambda":
+        from infra.bench import functions
+
+        return functions.run
     from infra.bench import query
 
     return query.run

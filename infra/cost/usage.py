@@ -12,11 +12,11 @@ WHOLE_PROCESSOR_MB = 1769
 """Memory at which Lambda gives a function one processor. Source: AWS Lambda, Configure function memory."""
 ACCEPT = "submit_telemetry"
 
-ACCEPT_MS = 0.6
+ACCEPT_MS = 0.1
 """Of the handler of one POST, calls of AWS not counted."""
-PARSE_READING_MS = 0.03
+PARSE_READING_MS = 0.013
 """More of it for each reading beyond the first."""
-STORE_READING_MS = 0.025
+STORE_READING_MS = 0.006
 """Of the consumer for a reading of five values, the store not counted."""
 DYNAMODB_CALL_MS = 5.0
 SQS_CALL_MS = 15.0

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from infra.aws import packaging
+from infra.failure import Failure
+from tests.backends import absent
 from tests.e2e.instance import infra
 
 MACHINE = {"cpu", "cores", "memory_mb", "system", "python", "sqlite", "fdatasync_ms", "load_before"}
@@ -25,6 +28,9 @@ def bench(kind: str, *options: str, path: str | None = None) -> dict[str, Any]:
     return report
 
 
+LAMBDA = {"init", "init_p95", "memory", "consumer_init", "one", "many", "batch"}
+
+
 @pytest.mark.parametrize("kind", FIGURES)
 def test_bench_reports_its_figures_and_the_machine(kind: str) -> None:
     """As JSON where the output is not a terminal; every figure is a positive number with its runs."""
@@ -33,6 +39,16 @@ def test_bench_reports_its_figures_and_the_machine(kind: str) -> None:
     assert set(report["machine"]) == MACHINE
     assert {figure["name"] for figure in report["figures"]} >= FIGURES[kind]
     assert all(figure["median"] > 0 and figure["unit"] and figure["runs"] for figure in report["figures"])
+
+
+def test_bench_lambda_measures_packaged_functions() -> None:
+    try:
+        packaging.interpreter()
+    except Failure as missing:
+        absent("python3.13", str(missing))
+    report = bench("lambda")
+    assert {figure["name"] for figure in report["figures"]} == LAMBDA
+    assert all(figure["median"] > 0 for figure in report["figures"])
 
 
 def test_bench_http_works_without_wrk_and_its_books_are_exact(tmp_path: Path) -> None:

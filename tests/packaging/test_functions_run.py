@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from chalicelib import api
-from infra.aws import packaging
+from infra.aws import lambda_process, packaging
 from infra.aws.functions import EDGE, functions
+from infra.aws.lambda_process import Recorder, Run
 from infra.local.source_events import scheduled_event, sqs_event
 from tests.builders import NOW_MS, a_device, memory_services, received, send
-from tests.packaging import lambda_process
 from tests.packaging.calls import NOBODY, SAMPLES, proxy_event
-from tests.packaging.lambda_process import Recorder, Run
 
 MEMORY = {
     "IOTFLOW_DEVICES": "memory",

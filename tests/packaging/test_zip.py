@@ -9,9 +9,9 @@ import pytest
 from chalice.deploy import packager
 
 from infra.aws import archive, packaging
+from infra.aws.lambda_process import Recorder
 from infra.bootstrap import ROOT
 from infra.failure import Failure
-from tests.packaging.lambda_process import Recorder
 
 LARGEST_BYTES = 5_000_000
 """2.0 MB of it are pydantic-core; the aim is 4 MB."""
