@@ -205,6 +205,14 @@ class Settings:
     iotdb_port: int = setting("IOTDB_PORT", between(1, 65_535), 6667, "port of hosts that are given without one")
     iotdb_user: str = setting("IOTDB_USER IOTDB_USERNAME", str, "root", "account that reads and writes telemetry")
     iotdb_password: str = setting("IOTDB_PASSWORD", str, "root", "its password", secret=True)
+    iotdb_admin_user: str = setting(
+        "IOTDB_ADMIN_USER",
+        str,
+        "",
+        "administrator of IoTDB, used only to flush before deletes, for retention and to look at its settings",
+        shown="",
+    )
+    iotdb_admin_password: str = setting("IOTDB_ADMIN_PASSWORD", str, "", "the administrator's password", secret=True)
     iotdb_database: str = setting(
         "IOTDB_DATABASE", iotdb_path, "root.iotflow", "path of the database, made by an administrator"
     )
@@ -299,9 +307,12 @@ def _refuse_open_doors(settings: Settings) -> None:
             "with HOST and MQTT_HOST on loopback"
         )
         raise SettingsError(message)
-    if settings.store == "iotdb" and not settings.local and settings.iotdb_password == "root":  # noqa: S105 - refused
-        message = "IOTDB_PASSWORD=root is IoTDB's default: outside the local stage, use an account of your own"
-        raise SettingsError(message)
+    if settings.store == "iotdb" and not settings.local:
+        given = {"IOTDB_PASSWORD": settings.iotdb_password, "IOTDB_ADMIN_PASSWORD": settings.iotdb_admin_password}
+        for name, password in given.items():
+            if password == "root":  # noqa: S105 - refused
+                message = f"{name}=root is IoTDB's default: outside the local stage, use an account of your own"
+                raise SettingsError(message)
     if (settings.mqtt_certificate is None) != (settings.mqtt_private_key is None):
         message = "MQTT_TLS_CERTIFICATE and MQTT_TLS_PRIVATE_KEY are given together, or neither"
         raise SettingsError(message)

@@ -107,8 +107,13 @@ class Services:
 
             chosen = self.settings
             access = Access(chosen.iotdb_user, chosen.iotdb_password, chosen.iotdb_tls, chosen.iotdb_ca_file or None)
-            nodes = nodes_of(chosen.iotdb_host, chosen.iotdb_port)
-            return IotdbReadings(nodes, access, database=chosen.iotdb_database)
+            administrator = access._replace(user=chosen.iotdb_admin_user, password=chosen.iotdb_admin_password)
+            return IotdbReadings(
+                nodes_of(chosen.iotdb_host, chosen.iotdb_port),
+                access,
+                administrator=administrator if administrator.user else None,
+                database=chosen.iotdb_database,
+            )
         from chalicelib.adapters.sqlite_readings import SqliteReadings
 
         return SqliteReadings(self._file("telemetry.db"))

@@ -17,7 +17,7 @@ from infra.failure import Exit, Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-REQUIREMENTS = (ROOT / "infra" / "requirements" / "local.txt",)
+REQUIREMENTS = tuple(ROOT / "infra" / "requirements" / name for name in ("local.txt", "iotdb.txt"))
 DEVELOPER_REQUIREMENTS = (*REQUIREMENTS, ROOT / "requirements-dev.txt")
 TAIL_LINES = 15
 """How much of pip's output is shown when it fails."""
@@ -126,7 +126,8 @@ class Environment:
     def _pip(self, files: Sequence[Path], *, verbose: bool) -> None:
         import subprocess
 
-        command = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        # The files name every package that is needed, and IoTDB's client must come without the ones that it asks for.
+        command = [str(self.python), "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--no-input"]
         for file in files:
             command += ["-r", str(file)]
         lines: list[str] = []

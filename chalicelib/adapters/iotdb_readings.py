@@ -32,6 +32,7 @@ class IotdbReadings:
     Args:
         nodes: Its DataNodes; the first that answers is used.
         access: The account; it may read and write below *database*.
+        administrator: An account that may flush; without it *access* tries.
         database: Path of the database, which an administrator has created.
         patience: How long a call may take.
     """
@@ -41,13 +42,15 @@ class IotdbReadings:
         nodes: Sequence[Node],
         access: Access,
         *,
+        administrator: Access | None = None,
         database: str = DATABASE,
         patience: Patience | None = None,
     ) -> None:
         self._client = Client(nodes, access, patience)
+        self._administration = Client(nodes, administrator, patience) if administrator else self._client
         self._database = database
         self._layouts = Layouts(self._client, database)
-        self._writer = Writer(self._client, self._layouts, database)
+        self._writer = Writer(self._client, self._layouts, database, self._flush)
 
     def write(self, readings: Sequence[Reading]) -> list[Rejected]:
         good, rejected = sift(readings)
@@ -139,7 +142,7 @@ class IotdbReadings:
         one's values (305), and a file of a device that has nothing left cannot be read (301).
         """
         with suppress(Unavailable):
-            self._client.execute("FLUSH")
+            self._administration.execute("FLUSH")
 
     def check(self) -> None:
         self._client.rows("SHOW VERSION")
@@ -147,6 +150,7 @@ class IotdbReadings:
     def close(self) -> None:
         """Close idle connections; the next call opens one again."""
         self._client.close()
+        self._administration.close()
 
     def _reader(self, device: DeviceRef) -> Reader:
         return Reader(self._client, device_path(self._database, device))

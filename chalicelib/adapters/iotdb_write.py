@@ -5,8 +5,7 @@ the tablet form costs one a device, 14 000 at most (200 devices, measured on 2.0
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chalicelib.adapters.iotdb_client import Client
@@ -51,12 +50,14 @@ class Writer:
         client: The calls.
         layouts: What series there are; the writer adds to it.
         database: Path of the database.
+        flush: Makes the server write its memory tables to disk, if it lets us.
     """
 
-    def __init__(self, client: Client, layouts: Layouts, database: str) -> None:
+    def __init__(self, client: Client, layouts: Layouts, database: str, flush: Callable[[], None]) -> None:
         self._client = client
         self._layouts = layouts
         self._database = database
+        self._flush = flush
 
     def write(self, readings: Sequence[Placed]) -> list[Rejected]:
         """Store all that the server takes; returns what it will never take.
@@ -128,8 +129,7 @@ class Writer:
                 connection.insert(devices, times_ms, nodes, values, timeout_s=timeout_s)
             except Refusal as refused:
                 if refused.code == BUSY_MEMORY_TABLE:  # types changed below an unflushed table
-                    with suppress(Refusal):
-                        connection.execute("FLUSH", timeout_s=timeout_s)
+                    self._flush()
                 raise
 
         try:

@@ -11,7 +11,7 @@ from infra.aws import archive
 from infra.aws.packaging import PYTHON, run
 from infra.bootstrap import ROOT
 
-REQUIREMENTS = ROOT / "infra" / "requirements" / "layer.txt"
+REQUIREMENTS = ROOT / "infra" / "requirements" / "iotdb.txt"
 FILE = "iotdb-layer.zip"
 """Beside the template, which names it."""
 RUN_IN = "/opt"

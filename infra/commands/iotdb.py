@@ -44,11 +44,14 @@ def use(server: Server) -> dict[str, str]:
     """
     if not server.pids():
         server.start()
+    known = server.accounts()
     return {
         "IOTDB_HOST": HOST,
         "IOTDB_PORT": str(server.port),
-        "IOTDB_USER": "root",
-        "IOTDB_PASSWORD": server.accounts().root,
+        "IOTDB_USER": "writer",
+        "IOTDB_PASSWORD": known.writer,
+        "IOTDB_ADMIN_USER": "root",
+        "IOTDB_ADMIN_PASSWORD": known.root,
         "IOTDB_DATABASE": accounts.DATABASE,
     }
 

@@ -28,7 +28,7 @@ from infra.supervisor.folder import RunFolder
 def examine(options: argparse.Namespace) -> Iterator[Finding]:
     """Look at everything that the instance of *options* needs."""
     yield machine.python(sys.version_info[:3])
-    yield from machine.packages(REQUIREMENTS[0], _installed)
+    yield from machine.packages(REQUIREMENTS, _installed)
     yield machine.sqlite(sqlite3.sqlite_version_info)
     yield machine.tools(shutil.which)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

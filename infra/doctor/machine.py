@@ -21,11 +21,12 @@ def python(version: Sequence[int]) -> Finding:
     return ok("python", f"Python {text}")
 
 
-def packages(pins: Path, installed: Callable[[str], str | None]) -> Iterator[Finding]:
-    """Whether what the requirement file *pins* is what is *installed*, which gives a version or None."""
-    wanted = [line.partition(";")[0].strip().split("==") for line in pins.read_text(encoding="utf-8").splitlines()]
-    pairs = [(words[0], words[1]) for words in wanted if len(words) == 2 and not words[0].startswith("#")]
-    conditional = {line.split("==")[0] for line in pins.read_text(encoding="utf-8").splitlines() if ";" in line}
+def packages(pins: Sequence[Path], installed: Callable[[str], str | None]) -> Iterator[Finding]:
+    """Whether what the requirement files *pins* say is what is *installed*, which gives a version or None."""
+    lines = [line for file in pins for line in file.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    wanted = [line.partition(";")[0].strip().split("==") for line in lines]
+    pairs = [(words[0], words[1]) for words in wanted if len(words) == 2]
+    conditional = {line.split("==")[0] for line in lines if ";" in line}
     differing = 0
     for name, version in pairs:
         found = installed(name)

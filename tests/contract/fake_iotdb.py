@@ -72,6 +72,10 @@ class FakeIotdb(Iface):  # type: ignore[misc]
         self.written += req.timestamps
         return _status()
 
+    def executeUpdateStatementV2(self, req: Any) -> TSExecuteStatementResp:  # noqa: N802, ARG002
+        """Done."""
+        return TSExecuteStatementResp(status=_status())
+
     def executeQueryStatementV2(self, req: Any) -> TSExecuteStatementResp:  # noqa: N802
         """One row with the question; nothing for a question about series."""
         self._wait()

@@ -55,9 +55,12 @@ def administrator(server: Server) -> Iterator[Client]:
 
 
 @contextmanager
-def store_of(server: Server, patience: Patience | None = None, user: str = "root") -> Iterator[IotdbReadings]:
-    """The adapter."""
-    store = IotdbReadings([node_of(server)], server.accounts().access(user), patience=patience)
+def store_of(server: Server, patience: Patience | None = None) -> Iterator[IotdbReadings]:
+    """The adapter, with the accounts that `up --store iotdb` gives it."""
+    known = server.accounts()
+    store = IotdbReadings(
+        [node_of(server)], known.access("writer"), administrator=known.access("root"), patience=patience
+    )
     try:
         yield store
     finally:

@@ -107,7 +107,7 @@ def test_no_default_password_is_left_and_programs_have_accounts_of_their_own(iot
     with pytest.raises(Unavailable, match="refuses the account"):
         store.check()
     store.close()
-    with iotdb_server.store_of(iotdb, user="writer") as writer:
+    with iotdb_server.store_of(iotdb) as writer:
         assert writer.write([Reading(DEVICE, T0, {"m": 1})]) == []
     reader = Client([node], iotdb.accounts().access("reader"))
     assert reader.rows(f"SELECT m FROM {PATH}").blocks[0].columns == [[1.0]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.bootstrap import Environment
+from infra.bootstrap import REQUIREMENTS, Environment
 from infra.failure import Exit, Failure
 from tests.e2e.instance import ROOT
 
@@ -20,7 +20,8 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "infra" / "requirements").mkdir(parents=True)
     for name in ("__init__.py", "bootstrap.py", "failure.py"):
         shutil.copy(ROOT / "infra" / name, tmp_path / "infra" / name)
-    (tmp_path / "infra" / "requirements" / "local.txt").write_text("# nothing\n")
+    for name in ("local.txt", "iotdb.txt"):
+        (tmp_path / "infra" / "requirements" / name).write_text("# nothing\n")
     return tmp_path
 
 
@@ -90,3 +91,17 @@ def test_failed_installation_says_why_and_can_be_tried_again(project: Path, capf
     requirements.write_text("# nothing\n")
     _prefix, said = entered(enter(project))
     assert "Making" not in said, "the environment was fine, only a package was not"
+
+
+def test_plain_environment_holds_the_client_of_iotdb_without_what_the_package_asks_for(tmp_path: Path) -> None:
+    """What an operator gets: `up --store iotdb` needs no packages of the tests."""
+    environment = Environment(tmp_path / "venv")
+    environment.install(REQUIREMENTS)
+    code = "import sys, app, chalicelib.adapters.iotdb_readings; print(*sorted(sys.modules))"
+    imported = subprocess.run(
+        [environment.python, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert imported.returncode == 0, imported.stderr
+    assert "iotdb.thrift.rpc.IClientRPCService" in imported.stdout.split()
+    assert not {"pandas", "numpy", "sqlalchemy"} & {name.partition(".")[0] for name in imported.stdout.split()}
+    assert not [*(tmp_path / "venv").glob("lib/python3*/site-packages/pandas")]

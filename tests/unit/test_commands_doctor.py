@@ -41,7 +41,7 @@ def pins(folder: Path) -> Path:
 def test_packages_are_those_that_are_pinned(
     tmp_path: Path, installed: dict[str, str], level: Level, words: str
 ) -> None:
-    (finding,) = machine.packages(pins(tmp_path), installed.get)
+    (finding,) = machine.packages([pins(tmp_path)], installed.get)
     assert (finding.level, finding.sentence) == (level, words)
     assert bool(finding.remedy) == (level is Level.WRONG)
 

@@ -187,3 +187,11 @@ def test_a_pepper_that_can_be_guessed_is_refused() -> None:
     assert "0123" not in str(refusal.value)
     assert from_environment({"IOTFLOW_PEPPER": "0123456789abcdef"}).pepper == "0123456789abcdef"
     assert from_environment({"IOTFLOW_PEPPER": ""}).pepper == ""
+
+
+@pytest.mark.parametrize("name", ["IOTDB_PASSWORD", "IOTDB_ADMIN_PASSWORD"])
+def test_default_password_of_iotdb_is_refused_outside_the_local_stage(name: str) -> None:
+    given = {"IOTFLOW_STORE": "iotdb", "IOTDB_PASSWORD": "chosen-by-us", name: "root"}
+    assert from_environment(given).store == "iotdb"
+    with pytest.raises(SettingsError, match=f"{name}=root is IoTDB's default"):
+        from_environment({**given, "IOTFLOW_STAGE": "prod"})
