@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from chalicelib import codec
@@ -144,9 +144,9 @@ class _Carried(NamedTuple):
     message: Message
     batches: tuple[Batch, ...]
 
-    def of(self, devices: Collection[DeviceRef]) -> "_Carried":
+    def of(self, devices: set[DeviceRef]) -> "_Carried":
         """Without the batches of other devices."""
-        if all([batch.device in devices for batch in self.batches]):
+        if {batch.device for batch in self.batches} <= devices:
             return self
         return self._replace(batches=tuple(batch for batch in self.batches if batch.device in devices))
 
@@ -158,7 +158,7 @@ class _Carried(NamedTuple):
 
 def _bury_rejected(
     whole: _Carried,
-    known: Collection[DeviceRef],
+    known: set[DeviceRef],
     part: _Carried,
     refused: Sequence[int],
     reason: str,
@@ -218,7 +218,7 @@ def store_apart(messages: Sequence[Message], sinks: Sinks, *, last_receive: int,
 
 
 def _settled(message: Message, sinks: Sinks, last_receive: int, now_ms: int) -> bool:
-    """Store one message, or bury on its last delivery what of it meets a bug; False when it is to be delivered again."""
+    """Store one message, or bury what of it meets a bug on its last delivery; False: to be delivered again."""
     try:
         store([message], sinks, now_ms=now_ms)
     except Unavailable:
@@ -242,6 +242,7 @@ def _bury_bugged(message: Message, error: Exception, sinks: Sinks, now_ms: int) 
             except Unavailable:
                 raise
             except Exception as bug:
+                log.exception("Reading %d of message %s met a bug", position, message.id)
                 rejected.append(Rejected(position, _internal(bug)))
         return rejected
 
