@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
@@ -11,7 +12,7 @@ from chalicelib.errors import InvalidInput, WrongType
 from chalicelib.flatten import flatten
 from chalicelib.formats import Draft, Sender
 from chalicelib.limits import PayloadLimits
-from chalicelib.model import Batch, DeviceRef, Reading, Value
+from chalicelib.model import MAX_MEASUREMENT_LENGTH, Batch, DeviceRef, Reading, Value
 from chalicelib.strict_json import is_plain, load, parse_json, require_size, require_storable, shown
 from chalicelib.times import to_iso
 
@@ -61,8 +62,14 @@ def readings_from_payload(
         Forbidden: The payload names another device (code ``foreign_device``).
         InvalidInput: Anything else; names the field and the limit where there is one.
     """
-    sender = Sender(device.id, device_name, now_ms)
-    drafts = _drafts(payload, content_type, sender, limits)
+    media_type = content_type.partition(";")[0].strip().lower() if content_type else ""
+    document = _document(payload, media_type, limits)
+    if media_type not in _SENML_TYPES:
+        reading = _plain_reading(document, device, now_ms, limits, stamp)
+        if reading is not None:
+            require_size(payload, limits.body_bytes)
+            return (reading,)
+    drafts = _drafts(document, media_type, Sender(device.id, device_name, now_ms), limits)
     if len(drafts) < 2:
         require_size(payload, limits.body_bytes)
     readings = []
@@ -126,16 +133,45 @@ def row_from_reading(reading: Reading) -> dict[str, Value]:
     return row
 
 
-def _drafts(payload: bytes, content_type: str, sender: Sender, limits: PayloadLimits) -> list[Draft]:
-    media_type = content_type.partition(";")[0].strip().lower()
+def _document(payload: bytes, media_type: str, limits: PayloadLimits) -> object:
+    if media_type in _JSON_TYPES:
+        return load(payload, max_bytes=limits.batch_bytes, max_depth=limits.depth)
     if media_type in _CBOR_TYPES:
         require_size(payload, limits.batch_bytes)
-        document = cbor.decode(payload, max_depth=limits.depth, labels=senml.CBOR_LABELS)
-    elif media_type in _JSON_TYPES:
-        document = load(payload, max_bytes=limits.batch_bytes, max_depth=limits.depth)
-    else:
-        message = f"Content type {shown(media_type)} is not read here: send {', '.join(sorted(_MEDIA_TYPES))}"
-        raise WrongType(message, field="Content-Type")
+        return cbor.decode(payload, max_depth=limits.depth, labels=senml.CBOR_LABELS)
+    message = f"Content type {shown(media_type)} is not read here: send {', '.join(sorted(_MEDIA_TYPES))}"
+    raise WrongType(message, field="Content-Type")
+
+
+def _plain_reading(
+    document: object, device: DeviceRef, now_ms: int, limits: PayloadLimits, stamp: Callable[[int], int] | None
+) -> Reading | None:
+    """The reading of nearly every payload, or None when it takes a closer look, for instance to say what is wrong."""
+    found = formats.plain(document)
+    if found is None:
+        return None
+    values, timestamp_ms = found
+    if not 0 < len(values) <= limits.measurements or not _are_plain_names(tuple(values)):
+        return None
+    for value in values.values():
+        if not is_plain(value) or (isinstance(value, str) and len(value) > limits.text_bytes):
+            return None
+    if timestamp_ms is None:
+        timestamp_ms = stamp(1) if stamp else now_ms
+    elif type(timestamp_ms) is not int or not 10**11 <= timestamp_ms < 10**14:  # what `times` takes for milliseconds
+        return None
+    if not limits.oldest_ms <= timestamp_ms <= now_ms + limits.future_s * 1000:
+        return None
+    return Reading(device, timestamp_ms, values)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1024)
+def _are_plain_names(names: tuple[str, ...]) -> bool:
+    """Whether all *names* are surely measurements' names; senders repeat theirs, so the answer is kept."""
+    return all(0 < len(name) <= MAX_MEASUREMENT_LENGTH and is_plain(name) for name in names)
+
+
+def _drafts(document: object, media_type: str, sender: Sender, limits: PayloadLimits) -> list[Draft]:
     if media_type in _SENML_TYPES:
         return formats.drafts_from_senml(document, sender=sender, most=limits.readings)
     return formats.drafts_from_document(document, sender=sender, most=limits.readings)

@@ -19,6 +19,9 @@ _IDENTITY = ("device_id", "deviceId")
 _TIMESTAMP = ("timestamp", "ts")
 _ENVELOPE = frozenset({"api_key", "metadata", *_IDENTITY, *_TIMESTAMP})
 
+_WORDS = _ENVELOPE - {"timestamp"} | {"data", "readings", "metrics", "measurements", "fields", "values", "Time"}
+"""Keys by which an object may be more than a flat one."""
+
 Object = Mapping[str, object]
 
 
@@ -42,6 +45,21 @@ class Draft(NamedTuple):
     where: str
     timestamp_ms: int | None
     parts: Parts
+
+
+def plain(document: object) -> tuple[dict[str, object], object] | None:
+    """Measurements and time of the commonest payloads, ``{"data": {...}, "timestamp": ...}`` and a flat object.
+
+    None says nothing of a payload but that `drafts_from_document` has to look. Of all others it would find the same.
+    """
+    if not isinstance(document, dict):
+        return None
+    timestamp, values = document.get("timestamp"), document.get("data")
+    if isinstance(values, dict):
+        return (values, timestamp) if len(document) == 1 + ("timestamp" in document) else None
+    if not _WORDS.isdisjoint(document):
+        return None
+    return {key: value for key, value in document.items() if key != "timestamp"}, timestamp
 
 
 def drafts_from_document(document: object, *, sender: Sender, most: int) -> list[Draft]:

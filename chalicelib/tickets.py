@@ -8,9 +8,8 @@ Many invocations share one ticket. It cannot be cancelled; an asyncio future wra
 that among requests must shield it.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 from chalicelib.errors import Unavailable
@@ -18,25 +17,42 @@ from chalicelib.errors import Unavailable
 _collected: ContextVar[list[Future[None]] | None] = ContextVar("tickets", default=None)
 
 
-@contextmanager
-def collect() -> Iterator[list[Future[None]]]:
+class _Collecting:
+    """A class, not a generator: every packet of MQTT passes through one, and this is twice as fast."""
+
+    __slots__ = ("_into", "_token")
+
+    def __init__(self, into: list[Future[None]] | None) -> None:
+        self._into = into
+
+    def __enter__(self) -> list[Future[None]]:
+        self._token = _collected.set(self._into)
+        return [] if self._into is None else self._into
+
+    def __exit__(self, *_: object) -> None:
+        _collected.reset(self._token)
+
+
+def collect() -> AbstractContextManager[list[Future[None]]]:
     """Collect the tickets of one invocation instead of waiting for each."""
-    tickets: list[Future[None]] = []
-    token = _collected.set(tickets)
-    try:
-        yield tickets
-    finally:
-        _collected.reset(token)
+    return _Collecting([])
 
 
-@contextmanager
-def wait_at_once() -> Iterator[None]:
+def wait_at_once() -> AbstractContextManager[object]:
     """Within `collect()`: what is sent in here is durable when the call returns."""
-    token = _collected.set(None)
-    try:
-        yield
-    finally:
-        _collected.reset(token)
+    return _Collecting(None)
+
+
+def collecting() -> bool:
+    """Whether the caller is within `collect()`."""
+    return _collected.get() is not None
+
+
+def leave(ticket: Future[None]) -> None:
+    """Leave *ticket*, once, with the invocation that collects."""
+    collected = _collected.get()
+    if collected is not None and (not collected or collected[-1] is not ticket):
+        collected.append(ticket)
 
 
 def redeem(ticket: Future[None], timeout_s: float) -> None:
@@ -45,9 +61,8 @@ def redeem(ticket: Future[None], timeout_s: float) -> None:
     Raises:
         Unavailable: The commit failed, or did not end within *timeout_s*; in the latter case it may still happen.
     """
-    collected = _collected.get()
-    if collected is not None:
-        collected.append(ticket)
+    if collecting():
+        leave(ticket)
         return
     try:
         ticket.result(timeout_s)

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Future
 from functools import lru_cache, partial
 
-from chalicelib import topics
+from chalicelib import tickets, topics
 from chalicelib.errors import AppError, Unavailable
 from chalicelib.ports import RateLimiter
 from chalicelib.topics import Kind
@@ -25,6 +25,7 @@ from mqtt_bridge.connection import Connection
 from mqtt_bridge.downlink import Downlink
 from mqtt_bridge.flow import RECEIVE_MAXIMUM
 from mqtt_bridge.intake import Arrival, Intake
+from mqtt_bridge.joining import Joiner
 from mqtt_bridge.packets import V5, Connect, Publish
 from mqtt_bridge.reasons import SUBSCRIBE_FAILURE, ProtocolError, Reason
 from mqtt_bridge.requests import Requests
@@ -58,7 +59,7 @@ class Gateway:
         self.commits = Commits(loop)
         self.sightings = Sightings(services.presence, loop)
         self.taps = Taps()
-        self.intake = Intake(services, self.sightings, self.taps.tell)
+        self.intake = Intake(services, self.sightings, self.taps.tell, Joiner(services.queue, loop.call_soon))
         requests = Requests(services, self.admission, self.intake)
         self.intake.on(Kind.ACK, requests.answer_command)
         self.intake.on(Kind.THINGSBOARD, requests.thingsboard)
@@ -244,11 +245,10 @@ class Gateway:
         topic = _parsed(will.topic)
         if topic is None:
             return
-        found: list[Future[None]] = []
+        arrival = Arrival(client, topic, will.topic, will.payload, will.content_type, self.now_ms())
         try:
-            self.intake.publish(
-                Arrival(client, topic, will.topic, will.payload, will.content_type, self.now_ms()), found
-            )
+            with tickets.collect() as found:  # nobody waits for the commit, least of all the event loop
+                self.intake.publish(arrival, found)
         except Unavailable:
             log.warning("A last will could not be published")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from chalicelib import ingest
 from chalicelib.errors import AppError, Forbidden, InvalidInput, Unavailable
+from chalicelib.ingest import Outlet
 from chalicelib.model import Device
 from chalicelib.status import REJECTED
 from chalicelib.strict_json import parse_json
@@ -54,10 +55,18 @@ class Intake:
         services: The ports.
         sightings: Where presence goes.
         tap: Told of every accepted reading of a device: name of the topic, payload.
+        outlet: Where readings go instead of straight into the queue; a `Joiner`, for instance.
     """
 
-    def __init__(self, services: Services, sightings: Sightings, tap: Callable[[Device, str, bytes], None]) -> None:
+    def __init__(
+        self,
+        services: Services,
+        sightings: Sightings,
+        tap: Callable[[Device, str, bytes], None],
+        outlet: Outlet | None = None,
+    ) -> None:
         self._services = services
+        self._outlet = outlet or services.queue
         self._sightings = sightings
         self._tap = tap
         self._slow: dict[Kind, Handler] = {}
@@ -107,7 +116,7 @@ class Intake:
             content_type=arrival.content_type,
             device=device,
             now_ms=arrival.now_ms,
-            queue=services.queue,
+            queue=self._outlet,
             limits=services.limits,
             stamps=services.stamps,
         )

@@ -6,7 +6,10 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib import codec
 from chalicelib.errors import AppError
+from chalicelib.flatten import flatten
+from chalicelib.formats import Sender, drafts_from_document
 from chalicelib.model import MAX_INT64, MIN_INT64, Reading
 from tests.unit.payloads import DEVICE, DEVICE_NAME, LIMITS, NOW_MS, UNTIMED, outcome
 
@@ -68,3 +71,32 @@ def test_any_bytes_are_readings_or_a_clear_refusal(payload: bytes, content_type:
         assert f"{result.message} {result.field}".encode()
     else:
         require_within_limits(result)
+
+
+measurements = st.dictionaries(names | st.text(max_size=70), scalars | st.just({"x": 1}), max_size=4)
+times = st.none() | st.integers(-(10**10), 10**15) | st.integers(NOW_MS - 10**6, NOW_MS + 10**9) | scalars
+plain_documents = measurements | st.fixed_dictionaries(
+    {"data": measurements | scalars}, optional={"timestamp": times, "metadata": measurements, "ts": times}
+)
+
+
+@settings(UNTIMED, max_examples=1000)
+@given(plain_documents | documents, times, st.booleans())
+def test_short_way_of_plain_payloads_ends_where_the_long_one_does(
+    document: object, timestamp: object, timed: bool
+) -> None:
+    """`_plain_reading` may leave any payload to the long way, but what it accepts must come out the same."""
+    if timed and isinstance(document, dict):
+        document = {**document, "timestamp": timestamp}
+    reading = codec._plain_reading(document, DEVICE, NOW_MS, LIMITS, None)
+    if reading is not None:
+        (draft,) = drafts_from_document(document, sender=Sender(DEVICE.id, DEVICE_NAME, NOW_MS), most=1)
+        values = flatten(draft.parts, where=draft.where, limits=LIMITS)
+        assert repr(reading.values) == repr(values)
+        assert reading.timestamp_ms == (NOW_MS if draft.timestamp_ms is None else draft.timestamp_ms)
+        require_within_limits((reading,))
+
+
+def test_common_payloads_take_the_short_way() -> None:
+    for document in ({"data": {"t": 1}, "timestamp": NOW_MS}, {"data": {"t": 1}}, {"t": 1.5, "ok": True}):
+        assert codec._plain_reading(document, DEVICE, NOW_MS, LIMITS, None) is not None
