@@ -20,6 +20,21 @@ Value = bool | int | float | str
 """One scalar. ``bool`` is not ``int`` here: test it first. Integers fit in 64 signed bits; floats are finite."""
 
 
+class MeasurementType(StrEnum):
+    """What an administrator may declare a measurement of a device type to be; IoTDB's words."""
+
+    INT32 = "INT32"
+    INT64 = "INT64"
+    FLOAT = "FLOAT"
+    DOUBLE = "DOUBLE"
+    BOOLEAN = "BOOLEAN"
+    TEXT = "TEXT"
+
+
+Declared = Mapping[str, MeasurementType]
+"""Measurement -> its declared type."""
+
+
 class DeviceRef(NamedTuple):
     """Names one device in every repository call. Ids are unique over all tenants and never reused."""
 

@@ -11,7 +11,7 @@ from chalicelib.adapters import iotdb_statistics
 from chalicelib.adapters.iotdb_blocks import Block
 from chalicelib.adapters.iotdb_client import Client, Node, Patience
 from chalicelib.adapters.iotdb_connection import Access, Column
-from chalicelib.adapters.iotdb_layout import Layouts
+from chalicelib.adapters.iotdb_layout import Declarations, Layouts
 from chalicelib.adapters.iotdb_names import device_path, quoted
 from chalicelib.adapters.iotdb_read import Range, Reader
 from chalicelib.adapters.iotdb_status import NO_SUCH_PATH, Refusal
@@ -35,6 +35,7 @@ class IotdbReadings:
         administrator: An account that may flush; without it *access* tries.
         database: Path of the database, which an administrator has created.
         patience: How long a call may take.
+        declared: What an administrator declared of a device's measurements; asked for each that is new.
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class IotdbReadings:
         administrator: Access | None = None,
         database: str = DATABASE,
         patience: Patience | None = None,
+        declared: Declarations = lambda _: {},
     ) -> None:
         self._client = Client(nodes, access, patience)
         self._administration = Client(nodes, administrator, patience) if administrator else self._client
         self._database = database
-        self._layouts = Layouts(self._client, database)
+        self._layouts = Layouts(self._client, database, declared)
         self._writer = Writer(self._client, self._layouts, database, self._flush)
 
     def write(self, readings: Sequence[Reading]) -> list[Rejected]:

@@ -10,9 +10,10 @@ OUT_OF_TTL = 607
 TOO_WIDE = 719
 NO_SUCH_PATH = frozenset({508})
 BUSY_MEMORY_TABLE = 305
+SERIES_EXISTS = 503
 
 _CREDENTIALS = frozenset({801, 802, 803, 820, 822})
-_NEVER = frozenset({301, 303, 502, 507, 508, 509, 609, 700, 701})
+_NEVER = frozenset({301, 303, 502, SERIES_EXISTS, 507, 508, 509, 609, 700, 701})
 
 
 class Meaning(Enum):
@@ -47,6 +48,11 @@ class Refusal(Exception):
         if self.code == 507 and "TSStatus(code:6" in self.message:
             return Meaning.RETRY
         return Meaning.NEVER if self.code in _NEVER else Meaning.RETRY
+
+    @property
+    def is_already_there(self) -> bool:
+        """Whether a series that was to be made is there."""
+        return self.code == SERIES_EXISTS or (self.code == 507 and "already exist" in self.message)
 
     @property
     def is_wrong_type(self) -> bool:

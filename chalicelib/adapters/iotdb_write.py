@@ -13,7 +13,6 @@ from chalicelib.adapters.iotdb_connection import Connection
 from chalicelib.adapters.iotdb_layout import Layouts
 from chalicelib.adapters.iotdb_names import device_path
 from chalicelib.adapters.iotdb_status import BUSY_MEMORY_TABLE, Meaning, Refusal
-from chalicelib.adapters.iotdb_types import Slots
 from chalicelib.errors import Unavailable
 from chalicelib.model import DeviceRef, Reading
 from chalicelib.ports import Rejected
@@ -86,7 +85,8 @@ class Writer:
         for name, value in placed.reading.values.items():
             slots = layout.get(name)
             if slots is None:
-                slots = layout[name] = Slots(name)
+                layout = self._layouts.introduce(placed.reading, device)
+                slots = layout[name]
             slots.place(value, nodes, values)
         return Row(placed, device, nodes, b"".join(values))
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chalicelib.adapters.iotdb_client import Client, Node, Patience
+from chalicelib.adapters.iotdb_layout import Declarations
 from chalicelib.adapters.iotdb_readings import IotdbReadings
 from chalicelib.adapters.iotdb_status import Refusal
 from infra.failure import Failure
@@ -55,11 +56,17 @@ def administrator(server: Server) -> Iterator[Client]:
 
 
 @contextmanager
-def store_of(server: Server, patience: Patience | None = None) -> Iterator[IotdbReadings]:
+def store_of(
+    server: Server, patience: Patience | None = None, declared: Declarations = lambda _: {}
+) -> Iterator[IotdbReadings]:
     """The adapter, with the accounts that `up --store iotdb` gives it."""
     known = server.accounts()
     store = IotdbReadings(
-        [node_of(server)], known.access("writer"), administrator=known.access("root"), patience=patience
+        [node_of(server)],
+        known.access("writer"),
+        administrator=known.access("root"),
+        patience=patience,
+        declared=declared,
     )
     try:
         yield store
