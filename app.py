@@ -7,7 +7,7 @@ from typing import Any
 
 from chalice.app import Rate, SQSEvent
 
-from chalicelib import api, http, ingest, logs, upkeep
+from chalicelib import api, http, ingest, iot_core, logs, upkeep
 from chalicelib.declare import Worker
 from chalicelib.edge import App
 from chalicelib.model import Message
@@ -27,6 +27,8 @@ for module in api.MODULES:
     if only in (None, module):
         app.register_blueprint(api.resource(module).blueprint)
 
+NOT_COUNTED = {"stringValue": "0"}
+"""The rule of IoT Core cannot say how many readings a message has."""
 
 WORKERS = (
     Worker(
@@ -35,6 +37,7 @@ WORKERS = (
         memory_mb=1024,
         timeout_s=60,
     ),
+    Worker("authorize_mqtt", uses=("credentials:read", "devices:read"), memory_mb=512, timeout_s=5),
     Worker(
         "keep_up",
         uses=(
@@ -58,11 +61,25 @@ def store_readings(event: SQSEvent) -> dict[str, Any]:
     now = services()
     failed = ingest.store_apart(
         [_message(record.to_dict()) for record in event],
-        ingest.Sinks(now.queue, now.readings, now.devices, now.presence),
+        ingest.Sinks(now.queue, now.readings, now.devices, now.presence, read=iot_core.reader(now.devices, now.limits)),
         last_receive=now.settings.max_receives,
         now_ms=http.clock_ms(),
     )
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+@app.lambda_function(name="authorize_mqtt")
+def authorize_mqtt(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Tell AWS IoT Core whether a client may connect, and to which topics."""
+    now = services()
+    return iot_core.authorize(
+        event,
+        function_arn=context.invoked_function_arn,
+        credentials=now.credentials,
+        devices=now.devices,
+        pepper=now.pepper,
+        now_ms=http.clock_ms(),
+    )
 
 
 @app.schedule(Rate(5, unit=Rate.MINUTES))
@@ -87,7 +104,7 @@ def _message(record: dict[str, Any]) -> Message:
         id=record["messageId"],
         body=record["body"],
         receipt=record["receiptHandle"],
-        readings=int(record["messageAttributes"]["readings"]["stringValue"]),
+        readings=int(record["messageAttributes"].get("readings", NOT_COUNTED)["stringValue"]),
         receive_count=int(attributes["ApproximateReceiveCount"]),
         sent_ms=int(attributes["SentTimestamp"]),
     )

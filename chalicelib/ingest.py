@@ -93,12 +93,13 @@ def wait_until_stored(reading: Reading, *, readings: ReadingStore, timeout_s: fl
 
 
 class Sinks(NamedTuple):
-    """The ports that storing touches."""
+    """The ports that storing touches, and how a message is read; `read` raises `InvalidInput` where no retry helps."""
 
     queue: TelemetryQueue
     readings: ReadingStore
     devices: DeviceRepository
     presence: Presence
+    read: Callable[[str], tuple[Batch, ...]] = codec.batches_from_json
 
 
 def store(
@@ -120,7 +121,7 @@ def store(
     carried: list[_Carried] = []
     for message in messages:
         try:
-            carried.append(_Carried(message, codec.batches_from_json(message.body)))
+            carried.append(_Carried(message, sinks.read(message.body)))
         except InvalidInput as error:
             queue.bury(message.receipt, reason=f"Unreadable message: {error.message}", now_ms=now_ms)
     known = sinks.devices.existing({batch.device for _, batches in carried for batch in batches})

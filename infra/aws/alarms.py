@@ -50,6 +50,12 @@ def alarms(app_name: str, stage_name: str, *, visibility_s: int) -> Json:
             threshold=0.01,
             minutes=5,
         ),
+        "MqttAlarm": _alarm(
+            "IoT Core could not queue telemetry that it had acknowledged; its log group has the payloads",
+            _metric("AWS/IoT", "ErrorActionSuccess", "Sum", RuleName=f"iotflow_{stage_name}_telemetry"),
+            threshold=0,
+            minutes=1,
+        ),
         "RecordsAlarm": _alarm(
             "DynamoDB refuses calls on the table",
             _metric("AWS/DynamoDB", "ThrottledRequests", "Sum", TableName=table_name(stage_name)),

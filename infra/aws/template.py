@@ -10,7 +10,7 @@ from typing import Any
 
 from chalice.utils import to_cfn_resource_name
 
-from infra.aws import alarms, layer
+from infra.aws import alarms, iot, layer
 from infra.aws.configuration import with_declaration
 from infra.aws.functions import functions
 from infra.aws.names import dead_letters_name, queue_name, table_name
@@ -51,6 +51,7 @@ def merge_template(config: Mapping[str, Any], stage_name: str) -> Json:
         **_network(stage),
         "IotdbLayer": _layer(stage_name, stage),
         **_layered(stage),
+        **iot.resources(stage_name),
         **alarms.alarms(config["app_name"], stage_name, visibility_s=visibility_s()),
     }
     return {
@@ -61,6 +62,7 @@ def merge_template(config: Mapping[str, Any], stage_name: str) -> Json:
             "TelemetryQueueUrl": {"Value": {"Ref": "TelemetryQueue"}},
             "DeadLettersUrl": {"Value": {"Ref": "DeadLetters"}},
             "AlarmTopicArn": {"Value": {"Ref": "AlarmTopic"}},
+            "MqttDomainArn": {"Value": {"Fn::GetAtt": ["MqttEndpoint", "Arn"]}},
         },
     }
 

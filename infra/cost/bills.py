@@ -124,7 +124,7 @@ def _behind_the_queue(load: Workload, nodes: int) -> list[Item]:
         Item("EC2", f"IoTDB, {nodes} x {machine.name}", nodes * machine.per_hour * HOURS_A_MONTH),
         Item("EBS", f"{disk_gb:,.0f} GB, half of it free", disk_gb * prices.GP3_PER_GB),
         Item("VPC", "endpoint of SQS", ZONES * prices.ENDPOINT_PER_HOUR * HOURS_A_MONTH),
-        Item("CloudWatch", "alarms", 5 * prices.ALARM),
+        Item("CloudWatch", "alarms", 6 * prices.ALARM),
         Item("Secrets Manager", "pepper", prices.SECRET),
     ]
 

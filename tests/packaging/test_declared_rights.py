@@ -1,5 +1,6 @@
 """Every function touches only what it declares: a port's method that no declared right covers is an error."""
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,6 +84,17 @@ def test_the_consumer_touches_only_what_it_declares() -> None:
     _, noted = without_rights(services, "store_readings", lambda: deployable.store_readings(event, context("x")))
     assert noted == set()
     assert services.readings.count(device.ref) == 1
+
+
+def test_the_authorizer_of_mqtt_touches_only_what_it_declares() -> None:
+    services = memory_services()
+    mqtt = {"username": "", "password": base64.b64encode(a_device(services).key.encode()).decode(), "clientId": "1"}
+    event = {"protocolData": {"mqtt": mqtt}}
+    answer, noted = without_rights(
+        services, "authorize_mqtt", lambda: deployable.authorize_mqtt(event, context("authorize_mqtt"))
+    )
+    assert answer["isAuthenticated"]
+    assert noted == set()
 
 
 def test_the_schedule_touches_only_what_it_declares() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app import WORKERS
 from chalicelib import api
 from infra.aws import lambda_process, packaging
 from infra.aws.functions import EDGE, functions
@@ -33,6 +34,7 @@ WORDS = {
     "letter_id": "1",
     "command_id": "1",
 }
+WORKER_NAMES = {worker.name for worker in WORKERS}
 MODULES = {module: api.resource(module).endpoints for module in api.MODULES}
 
 
@@ -45,7 +47,7 @@ def runtime(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def invoked(task: Path, runtime: Path, function: str, *events: Any) -> Run:
     """The run of a function with its own variables, but records in memory."""
     variables = functions()[function].environment("prod") | MEMORY | {"IOTFLOW_ENROLLMENT_TOKEN": "enrol"}
-    handler = f"app.{function}" if function in {"store_readings", "keep_up"} else "app.app"
+    handler = f"app.{function}" if function in WORKER_NAMES else "app.app"
     run = lambda_process.run(packaging.interpreter(), task, runtime, handler, events, variables)
     assert run.errors == [], run.log
     assert len(run.answers) == len(events), run.log
@@ -96,6 +98,11 @@ def test_the_consumer_takes_a_batch(task: Path, runtime: Path, record_property: 
     run = invoked(task, runtime, "store_readings", event)
     assert run.answers == [{"batchItemFailures": []}]
     record_property("init_ms", round(run.init_ms))
+
+
+def test_the_authorizer_of_mqtt_answers(task: Path, runtime: Path) -> None:
+    event = {"protocolData": {"mqtt": {"username": "1", "password": "", "clientId": "1"}}}
+    assert invoked(task, runtime, "authorize_mqtt", event).answers == [{"isAuthenticated": False}]
 
 
 def test_the_schedule_runs(task: Path, runtime: Path) -> None:

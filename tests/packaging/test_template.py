@@ -83,10 +83,11 @@ def test_head_goes_to_the_function_of_get_and_other_methods_to_the_one_without_r
     assert [each["Action"][0].split(":")[0] for each in policy["PolicyDocument"]["Statement"]] == ["logs"]
 
 
-def test_every_log_group_is_of_a_function_and_forgets(template: Json) -> None:
+def test_every_function_has_a_log_group_that_forgets(template: Json) -> None:
     """Chalice names the catch-all's group after a resource that does not exist."""
     resources = template["Resources"]
     groups = {name: each["Properties"] for name, each in resources.items() if each["Type"] == "AWS::Logs::LogGroup"}
+    assert groups.pop("MqttUndelivered")["RetentionInDays"] == 365
     owners = {group["LogGroupName"]["Fn::Sub"].partition("${")[2].rstrip("}") for group in groups.values()}
     assert owners == {name for name, each in resources.items() if each["Type"] == "AWS::Serverless::Function"}
     assert {group["RetentionInDays"] for group in groups.values()} == {30}
