@@ -51,17 +51,15 @@ def register(
     Raises:
         Conflict: The name is taken by another registration (code ``name_taken``).
     """
-    made = (
-        keys.derived_key(CredentialKind.DEVICE_KEY, pepper=pepper, seed=seed)
-        if seed
-        else keys.new_key(CredentialKind.DEVICE_KEY, pepper=pepper)
-    )
+    key_seed = seed or keys.new_seed()
+    made = keys.derived_key(CredentialKind.DEVICE_KEY, pepper=pepper, seed=key_seed)
     earlier = credentials.get(made.id) if seed else None
     if earlier is not None:
         device = devices.get(DeviceRef(earlier.tenant, earlier.device_id or 0))
         if device is not None:
             return Registered(device, made.text)
-    return Registered(devices.add(draft, _key_record(made, draft.tenant, now_ms), now_ms=now_ms), made.text)
+    record = _key_record(made, draft.tenant, now_ms)
+    return Registered(devices.add(draft, record, now_ms=now_ms, seed=key_seed), made.text)
 
 
 def _key_record(made: keys.NewKey, tenant: str, now_ms: int, device_id: int | None = None) -> Credential:
@@ -72,6 +70,7 @@ def _key_record(made: keys.NewKey, tenant: str, now_ms: int, device_id: int | No
         digest=made.digest,
         device_id=device_id,
         created_ms=now_ms,
+        broker_hash=keys.broker_hash(made.text),
     )
 
 
@@ -97,8 +96,10 @@ def issue_key(
         Conflict: It has `MAX_LIVE_KEYS` live keys (code ``too_many_keys``).
         NotFound: No such device.
     """
-    made = keys.new_key(CredentialKind.DEVICE_KEY, pepper=pepper)
-    credentials.add(_key_record(made, device.tenant, now_ms, device.id), now_ms=now_ms, max_alive=max_alive)
+    seed = keys.new_seed()
+    made = keys.derived_key(CredentialKind.DEVICE_KEY, pepper=pepper, seed=seed)
+    record = _key_record(made, device.tenant, now_ms, device.id)
+    credentials.add(record, now_ms=now_ms, max_alive=max_alive, seed=seed)
     return IssuedKey(made.id, made.text)
 
 

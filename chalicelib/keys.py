@@ -9,6 +9,8 @@ slow hash: HMAC-SHA256 under the server's pepper is what is kept.
 Source: the format is that of GitHub's tokens (prefix, base 62, CRC-32 in six characters).
 """
 
+import base64
+import hashlib
 import hmac
 import re
 import secrets
@@ -32,6 +34,8 @@ _KEY = re.compile(
     rf"(iotf_(?:dev|adm)_)([0-9A-Za-z]{{{_ID_LENGTH}}})_[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECKSUM_LENGTH}}}"
 )
 _NOBODYS_DIGEST = "0" * 64
+_SEED_BYTES = 32
+_BROKER_ITERATIONS = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,29 @@ def derived_key(kind: CredentialKind, *, pepper: bytes, seed: str) -> NewKey:
     """Make the one key that belongs to *pepper* and *seed*: the same call gives the same key again.
 
     A registration that is repeated under its idempotency key can so be answered again with the key that nobody
-    stored. Two registrations must never share a seed: put the caller and the idempotency key into it.
+    stored, and a broker that was away can be told a key: see `BrokerOutbox`. Two keys must never share a seed: put the
+    caller and the idempotency key into it, or take a new one.
     """
     # SHA-512 gives enough bytes for both parts, and can never coincide with a digest, which is SHA-256.
     stream = hmac.digest(pepper, _bytes(f"{kind}:{seed}"), "sha512")
     return _key(kind, stream[: _ID_BYTES + _SECRET_BYTES], pepper)
+
+
+def new_seed() -> str:
+    """A seed of `derived_key` that nobody can guess."""
+    return secrets.token_urlsafe(_SEED_BYTES)
+
+
+def broker_hash(text: str) -> str:
+    """A key as Mosquitto keeps passwords: ``$7$ITERATIONS$SALT$HASH``, PBKDF2 with SHA-512 and a salt of 12 bytes.
+
+    So few iterations are for secrets that cannot be guessed: 190 bits are safe with one.
+
+    Source: mosquitto_passwd(1).
+    """
+    salt = secrets.token_bytes(12)
+    derived = hashlib.pbkdf2_hmac("sha512", _bytes(text), salt, _BROKER_ITERATIONS)
+    return f"$7${_BROKER_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(derived).decode()}"
 
 
 def parse_key(text: str) -> ParsedKey | None:

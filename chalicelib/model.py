@@ -137,6 +137,7 @@ class Credential:
         name: Name of a token, or a label of a key.
         scopes: What a token may do; empty for a device key.
         expires_ms: From this instant on the credential is dead; None for never.
+        broker_hash: A device key as brokers keep it that check passwords themselves; see `keys.broker_hash`.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Credential:
     scopes: frozenset[str] = frozenset()
     created_ms: int
     expires_ms: int | None = None
+    broker_hash: str = ""
 
     def alive(self, now_ms: int) -> bool:
         """Whether the credential may still be used at *now_ms*."""

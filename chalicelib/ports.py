@@ -54,10 +54,20 @@ class DeviceStats(NamedTuple):
 
 
 class DeviceRepository(Protocol):
-    """Device records. Names are unique per tenant; ids grow, are unique over all tenants and never reused."""
+    """Device records. Names are unique per tenant; ids grow, are unique over all tenants and never reused.
 
-    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int) -> Device:
+    Where a broker is provisioned, this and `CredentialRepository` write to the `BrokerOutbox`, in the transaction of
+    the change itself.
+    """
+
+    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int, seed: str = "") -> Device:
         """Add a device and its first key in one transaction; `key.device_id` is filled in by the repository.
+
+        Args:
+            draft: The device.
+            key: Its key.
+            now_ms: Server time.
+            seed: What the key is derived from; kept nowhere but in the outbox.
 
         Raises:
             Conflict: The name is taken in this tenant, or the key's id is taken.
@@ -138,13 +148,14 @@ class CredentialRepository(Protocol):
         """The credential of this public id part; also an expired one. This is the hot path: one cached look-up."""
         ...
 
-    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None) -> None:
+    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None, seed: str = "") -> None:
         """Store a credential.
 
         Args:
             credential: The credential, complete.
             now_ms: Decides which others are alive.
             max_alive: Refuse when the same device already has this many live keys.
+            seed: What a device's key is derived from; kept nowhere but in the outbox.
 
         Raises:
             Conflict: The id is taken (code ``id_taken``), a live token of the tenant has this name
@@ -167,6 +178,127 @@ class CredentialRepository(Protocol):
 
     def of_kind(self, tenant: str, kind: CredentialKind) -> list[Credential]:
         """All of the tenant's credentials of this kind, oldest first."""
+        ...
+
+
+class BrokerChange(NamedTuple):
+    """A device of which a broker may know something else than the records say.
+
+    Attributes:
+        number: Grows with every change of any device; never given twice.
+        device: The device, which may be gone.
+        seed: What its newest key is derived from under the pepper; empty when no key was made since the broker was
+            last told. Without the pepper it is worth nothing.
+    """
+
+    number: int
+    device: DeviceRef
+    seed: str = ""
+
+
+class BrokerOutbox(Protocol):
+    """Devices that a broker is to be told about: at most one entry each, so it never outgrows the records.
+
+    The entries are written by `DeviceRepository` and `CredentialRepository`, atomically with a change that matters to a
+    broker: a device added, removed, or of another status; a device's key added, expired or removed. A new
+    change of a device that has an entry gives the entry a new number; it keeps its seed unless the change brings
+    another (an added key) or the device is gone (none), and stays hidden while it is taken. So two workers never tell
+    the broker about one device at the same time, and the last state is told last. What to tell is read from the records
+    when the entry is taken.
+    """
+
+    def take(self, *, limit: int, hidden_s: float, now_ms: int) -> list[BrokerChange]:
+        """Up to *limit* entries that are not hidden, the longest unchanged first, and hide them for *hidden_s*.
+
+        A clock that stepped back hides nothing for longer than *hidden_s*.
+        """
+        ...
+
+    def settle(self, changes: Iterable[BrokerChange]) -> None:
+        """The broker knows: drop these entries; one whose device changed since it was taken stays, and is shown."""
+        ...
+
+    def release(self, changes: Iterable[BrokerChange]) -> None:
+        """The broker could not be told: show these entries again."""
+        ...
+
+    def waiting(self, devices: Iterable[DeviceRef]) -> set[DeviceRef]:
+        """Those of *devices* that have an entry."""
+        ...
+
+    def count(self) -> int:
+        """How many entries there are."""
+        ...
+
+
+class BrokerAccount(NamedTuple):
+    """What a broker is to know of a device.
+
+    Attributes:
+        device_id: The user name.
+        enabled: Whether the device may connect.
+        key_id: Public id of the key that is the password, empty when no key is alive.
+        key_hash: `Credential.broker_hash` of that key; empty for a key from before there were any.
+        key: The key in clear, where it is known.
+    """
+
+    device_id: int
+    enabled: bool
+    key_id: str
+    key_hash: str
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return f"BrokerAccount({self.device_id}, enabled={self.enabled}, key_id={self.key_id!r})"
+
+
+class Provisioned(NamedTuple):
+    """What became of accounts: ids of those that had to be changed, and of those that are shut out for want of a key.
+
+    A device in `stranded` may connect by the records, but the broker does not know its newest key and cannot be told.
+    """
+
+    changed: tuple[int, ...] = ()
+    stranded: tuple[int, ...] = ()
+
+
+class BrokerProvisioner(Protocol):
+    """Tells a broker which devices may connect. Accounts whose user name is no number are not touched.
+
+    Attributes:
+        pause_s: Wait so long between two calls that change something, because each costs the broker much.
+    """
+
+    pause_s: float
+
+    def put(self, accounts: Sequence[BrokerAccount]) -> Provisioned:
+        """Make the broker know exactly this of these devices; again is safe and changes nothing.
+
+        A device that is connected and may not be any more, or not with this key, is cut off.
+
+        Raises:
+            Unavailable: Some may be done; doing all again is safe.
+        """
+        ...
+
+    def remove(self, device_ids: Sequence[int]) -> None:
+        """Forget these devices, and cut them off.
+
+        Raises:
+            Unavailable: Some may be done; doing all again is safe.
+        """
+        ...
+
+    def device_ids(self) -> set[int]:
+        """Every device that the broker knows."""
+        ...
+
+    def check(self) -> None:
+        """Make a round trip to the broker."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; the next call makes new ones."""
         ...
 
 

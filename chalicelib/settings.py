@@ -192,6 +192,25 @@ class Settings:
         "iotflow-bridge",
         "the bridge's client id at the broker, and the name of its lease: of the bridges with one id, one works",
     )
+    broker_provisioner: str = setting(
+        "IOTFLOW_BROKER_PROVISIONER",
+        one_of("none", "dynsec", "passwords"),
+        "none",
+        "how the broker learns of devices and keys: Mosquitto's dynamic security or a password file; none: by itself",
+    )
+    broker_admin_user: str = setting(
+        "IOTFLOW_BROKER_ADMIN_USER", str, "admin", "account of dynsec that may change accounts, at IOTFLOW_BROKER_URL"
+    )
+    broker_admin_password: str = setting("IOTFLOW_BROKER_ADMIN_PASSWORD", str, "", "its password", secret=True)
+    broker_password_file: Path | None = setting(
+        "IOTFLOW_BROKER_PASSWORD_FILE", optional_path, None, "Mosquitto's password_file, for passwords", shown=""
+    )
+    broker_reload: str = setting(
+        "IOTFLOW_BROKER_RELOAD",
+        str,
+        "",
+        "command after which Mosquitto has read the file again; empty: SIGHUP to the mosquitto.pid beside the file",
+    )
     mqtt_gateway: bool | None = setting(
         "IOTFLOW_MQTT_GATEWAY",
         optional_boolean,
@@ -240,6 +259,11 @@ class Settings:
     def registration_is_open(self) -> bool:
         """Whether a device may register without an enrolment token."""
         return self.stage == "local" and not self.enrollment_token
+
+    @property
+    def has_provisioner(self) -> bool:
+        """Whether a broker is told of devices and keys."""
+        return self.broker_provisioner != "none"
 
     @property
     def serves_mqtt(self) -> bool:
@@ -291,6 +315,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             raise SettingsError(message)
     settings = Settings(**given)
     _refuse_open_doors(settings)
+    _refuse_half_a_provisioner(settings)
     return settings
 
 
@@ -315,4 +340,13 @@ def _refuse_open_doors(settings: Settings) -> None:
                 raise SettingsError(message)
     if (settings.mqtt_certificate is None) != (settings.mqtt_private_key is None):
         message = "MQTT_TLS_CERTIFICATE and MQTT_TLS_PRIVATE_KEY are given together, or neither"
+        raise SettingsError(message)
+
+
+def _refuse_half_a_provisioner(settings: Settings) -> None:
+    if settings.broker_provisioner == "passwords" and settings.broker_password_file is None:
+        message = "IOTFLOW_BROKER_PROVISIONER=passwords needs IOTFLOW_BROKER_PASSWORD_FILE"
+        raise SettingsError(message)
+    if settings.broker_provisioner == "dynsec" and not (settings.broker_url and settings.broker_admin_password):
+        message = "IOTFLOW_BROKER_PROVISIONER=dynsec needs IOTFLOW_BROKER_URL and IOTFLOW_BROKER_ADMIN_PASSWORD"
         raise SettingsError(message)

@@ -62,11 +62,13 @@ class Services:
         """Device records."""
         if self.settings.devices == "memory":
             from chalicelib.adapters.memory_devices import MemoryDevices
+            from chalicelib.adapters.memory_outbox import MemoryBrokerOutbox
 
-            return MemoryDevices()
+            outbox = self.broker_outbox if self.settings.has_provisioner else None
+            return MemoryDevices(outbox if isinstance(outbox, MemoryBrokerOutbox) else None)
         from chalicelib.adapters.sqlite_devices import SqliteDevices
 
-        return SqliteDevices(self._devices_file)
+        return SqliteDevices(self._devices_file, outbox=self.settings.has_provisioner)
 
     @cached_property
     def credentials(self) -> ports.CredentialRepository:
@@ -80,7 +82,18 @@ class Services:
             return MemoryCredentials(self.devices)
         from chalicelib.adapters.sqlite_credentials import SqliteCredentials
 
-        return SqliteCredentials(self._devices_file)
+        return SqliteCredentials(self._devices_file, outbox=self.settings.has_provisioner)
+
+    @cached_property
+    def broker_outbox(self) -> ports.BrokerOutbox:
+        """Devices that a broker is to be told about; nobody writes to it without a provisioner."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_outbox import MemoryBrokerOutbox
+
+            return MemoryBrokerOutbox()
+        from chalicelib.adapters.sqlite_outbox import SqliteBrokerOutbox
+
+        return SqliteBrokerOutbox(self._devices_file)
 
     @cached_property
     def queue(self) -> ports.TelemetryQueue:

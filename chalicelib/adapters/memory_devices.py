@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from chalicelib.adapters.memory_outbox import MemoryBrokerOutbox
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import Credential, CredentialKind, Device, DeviceDraft, DeviceRef
 from chalicelib.ports import DeviceFilter, DeviceStats
@@ -13,12 +14,16 @@ from chalicelib.ports import DeviceFilter, DeviceStats
 class MemoryDevices:
     """`DeviceRepository` in dictionaries.
 
+    Args:
+        outbox: Where a broker is told of changes, if there is one.
+
     Attributes:
         keys: Credentials by id, shared with `MemoryCredentials`.
         lock: Guards `keys` and everything else here against other threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: MemoryBrokerOutbox | None = None) -> None:
+        self._outbox = outbox
         self.keys: dict[str, Credential] = {}
         self.lock = threading.RLock()
         self._devices: dict[int, Device] = {}
@@ -27,7 +32,7 @@ class MemoryDevices:
         self._newest_id = 0
         self._revision = 0
 
-    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int) -> Device:
+    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int, seed: str = "") -> Device:
         with self.lock:
             self._refuse_taken_name(draft)
             refuse_taken_id(self.keys, key)
@@ -36,6 +41,7 @@ class MemoryDevices:
             self._keep(device)
             self.keys[key.id] = replace(key, device_id=device.id)
             self.changed()
+            self.note(device.ref, seed)
         return device
 
     def get(self, device: DeviceRef) -> Device | None:
@@ -59,6 +65,8 @@ class MemoryDevices:
             del self._names[stored.tenant, stored.name]
             self._keep(updated)
             self.changed()
+            if stored.status != updated.status:
+                self.note(device.ref)
         return updated
 
     def remove(self, device: DeviceRef, *, now_ms: int) -> bool:
@@ -72,6 +80,8 @@ class MemoryDevices:
             for key in [key for key in self.keys.values() if key.device_id == stored.id]:
                 del self.keys[key.id]
             self.changed()
+            if self._outbox is not None:
+                self._outbox.note(device, gone=True)
         return True
 
     def removed(self, *, before_ms: int, limit: int = 100) -> list[DeviceRef]:
@@ -122,6 +132,11 @@ class MemoryDevices:
         """A device or a credential is about to be another; called with the lock held."""
         self._revision += 1
 
+    def note(self, device: DeviceRef, seed: str = "") -> None:
+        """Something changed that matters to a broker; called with the lock held."""
+        if self._outbox is not None:
+            self._outbox.note(device, seed)
+
     def check(self) -> None:
         """Nothing can be sick here."""
 
@@ -147,14 +162,14 @@ class MemoryCredentials:
     def get(self, credential_id: str) -> Credential | None:
         return self._keys.get(credential_id)
 
-    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None) -> None:
+    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None, seed: str = "") -> None:
         with self._devices.lock:
             self._refuse_unknown_device(credential)
             self._refuse_taken_name(credential, now_ms)
             self._refuse_too_many(credential, now_ms, max_alive)
             refuse_taken_id(self._keys, credential)
             self._keys[credential.id] = credential
-            self._devices.changed()
+            self._changed(credential, seed)
 
     def expire(self, credential_id: str, *, at_ms: int) -> bool:
         with self._devices.lock:
@@ -163,7 +178,7 @@ class MemoryCredentials:
                 return False
             if credential.alive(at_ms):
                 self._keys[credential_id] = replace(credential, expires_ms=at_ms)
-                self._devices.changed()
+                self._changed(credential)
         return True
 
     def remove(self, tenant: str, credential_id: str) -> bool:
@@ -172,7 +187,7 @@ class MemoryCredentials:
             if credential is None or credential.tenant != tenant:
                 return False
             del self._keys[credential_id]
-            self._devices.changed()
+            self._changed(credential)
         return True
 
     def of_device(self, device: DeviceRef) -> list[Credential]:
@@ -180,6 +195,11 @@ class MemoryCredentials:
 
     def of_kind(self, tenant: str, kind: CredentialKind) -> list[Credential]:
         return self._oldest_first(key for key in self._all() if key.tenant == tenant and key.kind is kind)
+
+    def _changed(self, credential: Credential, seed: str = "") -> None:
+        self._devices.changed()
+        if credential.device_id is not None:
+            self._devices.note(DeviceRef(credential.tenant, credential.device_id), seed)
 
     def _all(self) -> list[Credential]:
         with self._devices.lock:

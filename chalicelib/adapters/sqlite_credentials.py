@@ -5,43 +5,59 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from chalicelib.adapters.sqlite_outbox import note_change
 from chalicelib.adapters.sqlite_registry import CachedRows, registry
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import Credential, CredentialKind, DeviceRef
 
-_COLUMNS = "id, tenant, kind, digest, device_id, name, scopes, created_ms, expires_ms"
+_COLUMNS = "id, tenant, kind, digest, device_id, name, scopes, created_ms, expires_ms, broker_hash"
 _ALIVE = "(expires_ms IS NULL OR expires_ms > :now_ms)"
 
 
 class SqliteCredentials:
-    """`CredentialRepository` in the file of `SqliteDevices`."""
+    """`CredentialRepository` in the file of `SqliteDevices`.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: The file.
+        outbox: Whether a broker is told of changes; see `SqliteBrokerOutbox`.
+    """
+
+    def __init__(self, path: str | Path, *, outbox: bool = False) -> None:
         self._database = registry(path)
+        self._outbox = outbox
         self._rows: CachedRows[str, Credential] = CachedRows(self._database, load_credential)
 
     def get(self, credential_id: str) -> Credential | None:
         return self._rows.get(credential_id)
 
-    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None) -> None:
+    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None, seed: str = "") -> None:
         with self._rows.writing() as connection:
             _refuse_unknown_device(connection, credential)
             _refuse_taken_name(connection, credential, now_ms)
             _refuse_too_many(connection, credential, now_ms, max_alive)
             insert_credential(connection, credential)
+            self._note(connection, credential, seed)
 
     def expire(self, credential_id: str, *, at_ms: int) -> bool:
         with self._rows.writing() as connection:
-            cursor = connection.execute(
+            found = load_credential(connection, credential_id)
+            if found is None:
+                return False
+            connection.execute(
                 "UPDATE credentials SET expires_ms = min(ifnull(expires_ms, :at_ms), :at_ms) WHERE id = :id",
                 {"id": credential_id, "at_ms": at_ms},
             )
-            return cursor.rowcount > 0
+            self._note(connection, found)
+            return True
 
     def remove(self, tenant: str, credential_id: str) -> bool:
         with self._rows.writing() as connection:
-            cursor = connection.execute("DELETE FROM credentials WHERE id = ? AND tenant = ?", (credential_id, tenant))
-            return cursor.rowcount > 0
+            found = load_credential(connection, credential_id)
+            if found is None or found.tenant != tenant:
+                return False
+            connection.execute("DELETE FROM credentials WHERE id = ?", (credential_id,))
+            self._note(connection, found)
+            return True
 
     def of_device(self, device: DeviceRef) -> list[Credential]:
         return self._select("device_id = ? AND tenant = ?", device.id, device.tenant)
@@ -52,6 +68,10 @@ class SqliteCredentials:
     def close(self) -> None:
         """Close the calling thread's connection; the next call opens a new one."""
         self._database.close()
+
+    def _note(self, connection: sqlite3.Connection, changed: Credential, seed: str = "") -> None:
+        if self._outbox and changed.device_id is not None:
+            note_change(connection, DeviceRef(changed.tenant, changed.device_id), seed)
 
     def _select(self, condition: str, *values: str | int) -> list[Credential]:
         query = f"SELECT {_COLUMNS} FROM credentials WHERE {condition} ORDER BY created_ms, id"
@@ -83,8 +103,9 @@ def insert_credential(connection: sqlite3.Connection, credential: Credential) ->
         json.dumps(sorted(credential.scopes)),
         credential.created_ms,
         credential.expires_ms,
+        credential.broker_hash,
     )
-    connection.execute(f"INSERT INTO credentials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    connection.execute(f"INSERT INTO credentials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def count_alive_keys(connection: sqlite3.Connection, tenant: str, *, now_ms: int) -> int:
@@ -124,7 +145,7 @@ def _refuse_too_many(
 
 
 def _credential(row: tuple[Any, ...]) -> Credential:
-    credential_id, tenant, kind, digest, device_id, name, scopes, created_ms, expires_ms = row
+    credential_id, tenant, kind, digest, device_id, name, scopes, created_ms, expires_ms, broker_hash = row
     return Credential(
         id=credential_id,
         tenant=tenant,
@@ -135,4 +156,5 @@ def _credential(row: tuple[Any, ...]) -> Credential:
         scopes=frozenset(json.loads(scopes)),
         created_ms=created_ms,
         expires_ms=expires_ms,
+        broker_hash=broker_hash,
     )

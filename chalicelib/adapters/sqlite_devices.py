@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.adapters.sqlite_credentials import count_alive_keys, insert_credential
+from chalicelib.adapters.sqlite_outbox import forget_seed, note_change
 from chalicelib.adapters.sqlite_registry import CachedRows, registry
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import (
@@ -38,19 +39,27 @@ _CONDITIONS = {
 
 
 class SqliteDevices:
-    """`DeviceRepository` in one SQLite file; see `sqlite_registry` for what is in it."""
+    """`DeviceRepository` in one SQLite file; see `sqlite_registry` for what is in it.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: The file.
+        outbox: Whether a broker is told of changes; see `SqliteBrokerOutbox`.
+    """
+
+    def __init__(self, path: str | Path, *, outbox: bool = False) -> None:
         self._database = registry(path)
+        self._outbox = outbox
         self._rows: CachedRows[int, Device] = CachedRows(self._database, _load)
 
-    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int) -> Device:
+    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int, seed: str = "") -> Device:
         with self._rows.writing() as connection:
             _refuse_taken_name(connection, draft.tenant, draft.name)
             row = _row(Device.added(draft, device_id=0, now_ms=now_ms)) | {"id": None}
             insert = f"INSERT INTO devices ({_ALL_COLUMNS}) VALUES ({_PLACES}) RETURNING id"
             (device_id,) = connection.execute(insert, row).fetchone()
             insert_credential(connection, replace(key, device_id=device_id))
+            if self._outbox:
+                note_change(connection, DeviceRef(draft.tenant, device_id), seed)
         return Device.added(draft, device_id=device_id, now_ms=now_ms)
 
     def get(self, device: DeviceRef) -> Device | None:
@@ -74,6 +83,8 @@ class SqliteDevices:
                 _refuse_taken_name(connection, device.tenant, device.name)
             updated = replace(device, updated_ms=now_ms, version=device.version + 1)
             connection.execute(f"UPDATE devices SET ({_ALL_COLUMNS}) = ({_PLACES}) WHERE id = :id", _row(updated))
+            if self._outbox and stored.status != updated.status:
+                note_change(connection, device.ref)
         return updated
 
     def remove(self, device: DeviceRef, *, now_ms: int) -> bool:
@@ -85,6 +96,9 @@ class SqliteDevices:
                 "INSERT INTO removed_devices (id, tenant, removed_ms) VALUES (?, ?, ?)",
                 (device.id, device.tenant, now_ms),
             )
+            if self._outbox:
+                note_change(connection, device)
+                forget_seed(connection, device)
         return True
 
     def removed(self, *, before_ms: int, limit: int = 100) -> list[DeviceRef]:

@@ -59,6 +59,16 @@ MIGRATIONS = (
     CREATE INDEX credentials_by_device ON credentials (device_id, tenant);
     CREATE INDEX credentials_by_kind ON credentials (tenant, kind, expires_ms);
     """,
+    """
+    ALTER TABLE credentials ADD COLUMN broker_hash TEXT NOT NULL DEFAULT '';
+    CREATE TABLE broker_outbox (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        device_id INTEGER NOT NULL UNIQUE,
+        tenant TEXT NOT NULL,
+        seed TEXT NOT NULL,
+        hidden_until_ms INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 
 Key = TypeVar("Key")

@@ -23,7 +23,9 @@ def test_credential_comes_back_with_every_field(records: Records) -> None:
     name = "ü" * 100 + "\x00'"
     scopes = frozenset({"admin", "devices:read", ""})
     for credential in (
-        replace(key("täglich", device_id=device.id), name=name, created_ms=0, expires_ms=MAX_INT64),
+        replace(
+            key("täglich", device_id=device.id), name=name, created_ms=0, expires_ms=MAX_INT64, broker_hash="$7$1$ü$="
+        ),
         replace(token(name, "täglich"), scopes=scopes, created_ms=MAX_INT64, expires_ms=0),
     ):
         records.credentials.add(credential, now_ms=NOW_MS)

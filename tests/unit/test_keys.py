@@ -1,5 +1,7 @@
 """Keys: what they look like, what they refuse, and what is kept of them."""
 
+import base64
+import hashlib
 import re
 import string
 from dataclasses import replace
@@ -8,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.keys import NewKey, ParsedKey, derived_key, digest, matches, new_key, parse_key
+from chalicelib.keys import (
+    NewKey,
+    ParsedKey,
+    broker_hash,
+    derived_key,
+    digest,
+    matches,
+    new_key,
+    new_seed,
+    parse_key,
+)
 from chalicelib.model import Credential, CredentialKind
 
 PEPPER = b"a pepper of thirty-two bytes ..."
@@ -128,3 +140,21 @@ def test_key_does_not_match_another_secret_pepper_or_nobody() -> None:
     assert not matches(key.text, credential, b"another pepper")
     assert not matches(key.text, replace(credential, digest=""), PEPPER)
     assert not matches(key.text, None, PEPPER)
+
+
+def test_broker_hash_is_salted_pbkdf2_as_mosquitto_keeps_it() -> None:
+    first, second = broker_hash("iotf_dev_key"), broker_hash("iotf_dev_key")
+    assert first != second, "a salt of its own"
+    assert "iotf" not in first
+    kind, iterations, salt, derived = first.removeprefix("$").split("$")
+    expected = hashlib.pbkdf2_hmac("sha512", b"iotf_dev_key", base64.b64decode(salt), int(iterations))
+    assert (kind, len(base64.b64decode(salt)), base64.b64decode(derived)) == ("7", 12, expected)
+
+
+def test_new_seeds_make_different_keys_and_the_same_seed_the_same() -> None:
+    seeds = {new_seed() for _ in range(100)}
+    made = {derived_key(CredentialKind.DEVICE_KEY, pepper=PEPPER, seed=seed).id for seed in seeds}
+    assert len(made) == 100
+    seed = seeds.pop()
+    again = [derived_key(CredentialKind.DEVICE_KEY, pepper=PEPPER, seed=seed).text for _ in range(2)]
+    assert again[0] == again[1]

@@ -103,6 +103,8 @@ def test_nothing_set_gives_the_defaults() -> None:
         ({"IOTFLOW_OLDEST_READING": "yesterday"}, "IOTFLOW_OLDEST_READING must be a date like 2000-01-01"),
         ({"IOTFLOW_BROKER_URL": "mqtt://user:key@broker:1883"}, "IOTFLOW_BROKER_URL must be mqtt://HOST:PORT"),
         ({"IOTFLOW_BROKER_URL": "broker:1883"}, "IOTFLOW_BROKER_URL must be mqtt://HOST:PORT"),
+        ({"IOTFLOW_BROKER_PROVISIONER": "passwords"}, "IOTFLOW_BROKER_PROVISIONER=passwords needs IOTFLOW_BROKER_P"),
+        ({"IOTFLOW_BROKER_PROVISIONER": "dynsec"}, "IOTFLOW_BROKER_PROVISIONER=dynsec needs IOTFLOW_BROKER_URL and"),
         ({"IOTFLOW_BRIDGE_CLIENT_ID": "a/b"}, "IOTFLOW_BRIDGE_CLIENT_ID must have 1 to 64 letters"),
         ({"IOTFLOW_STORRE": "sqlite"}, "IOTFLOW_STORRE is not a setting of IoTFlow; .env.example lists them all"),
         (
