@@ -9,7 +9,7 @@ from chalicelib import access, keys
 from chalicelib.access import Principal
 from chalicelib.errors import AppError, Forbidden, InvalidInput, TooMany, Unauthorized
 from chalicelib.model import DEFAULT_TENANT, Device, DeviceRef, DeviceStatus, Scope
-from chalicelib.ports import Limit, RateLimiter
+from chalicelib.ports import Decision, Limit, RateLimiter
 from chalicelib.wiring import Services
 from mqtt_bridge.clients import Client, Role
 from mqtt_bridge.packets import Connect
@@ -83,9 +83,10 @@ class Admission:
         self._owners[client.owner] += 1
         return client
 
-    def allows_message(self, client: Client, *, now_ms: int) -> float:
-        """Count a packet against the device's limit; returns for how many seconds not to read, 0.0 when it is fine."""
-        return self._limiter.take(client.owner, self._message_limit, now_ms=now_ms).retry_after_s
+    def charge(self, client: Client | None, count: int, *, now_ms: int) -> Decision:
+        """Count packets of *client* against the device's limit."""
+        owner = client.owner if client is not None else ""
+        return self._limiter.take(owner, self._message_limit, now_ms=now_ms, cost=count)
 
     def allows_registration(self, address: str, *, now_ms: int) -> bool:
         """Count a registration against the limit of *address*."""

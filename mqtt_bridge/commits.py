@@ -57,6 +57,8 @@ class Commits:
 
     def wait(self, receipt: Receipt, tickets: Collection[Future[None]]) -> None:
         """Settle *receipt* when all *tickets* have ended."""
+        if len(tickets) > 1:
+            tickets = set(tickets)
         receipt.since_s = self._loop.time()
         receipt.waits_for = len(tickets)
         for ticket in tickets:

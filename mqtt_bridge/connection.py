@@ -4,7 +4,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
+from chalicelib.ports import Decision
+from chalicelib.topics import Topic
 from mqtt_bridge import packets
+from mqtt_bridge.clients import Client
 from mqtt_bridge.commits import Receipt
 from mqtt_bridge.flow import RECEIVE_MAXIMUM, Flow
 from mqtt_bridge.packets import V311, Connect, Publish
@@ -21,11 +24,11 @@ class Hub(Protocol):
     def now_ms(self) -> int: ...
     def arrived(self, connection: "Connection") -> bool: ...
     def connect(self, connection: "Connection", connect: Connect) -> None: ...
-    def throttle_s(self, connection: "Connection", now_ms: int) -> float: ...
+    def charge(self, connection: "Connection", now_ms: int, count: int) -> Decision: ...
     def publish(self, connection: "Connection", message: Publish, now_ms: int, found: list[Future[None]]) -> Reason: ...
     def subscribe(self, connection: "Connection", request: packets.Subscribe) -> list[int]: ...
     def subscribed(self, connection: "Connection") -> None: ...
-    def wait(self, receipt: Receipt, found: set[Future[None]]) -> None: ...
+    def wait(self, receipt: Receipt, found: list[Future[None]]) -> None: ...
     def lost(self, connection: "Connection") -> None: ...
 
 
@@ -34,14 +37,18 @@ class Connection(Flow):
 
     Attributes:
         back: How the gateway answers its client later: send, and whether it listens.
+        route: The client, the topic's name and its meaning of the last message that was allowed: the next is like it.
         will: Published when the connection ends without DISCONNECT.
         farewell: How the client left; None when he did not say goodbye.
     """
+
+    __slots__ = ("_hub", "back", "farewell", "route", "will")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__()
         self._hub = hub
         self.back: tuple[Callable[[str, bytes], None], Callable[[str], bool]] | tuple[()] = ()
+        self.route: tuple[Client, str, Topic] | None = None
         self.will: packets.Will | None = None
         self.farewell: packets.Disconnect | None = None
 
@@ -57,11 +64,11 @@ class Connection(Flow):
         """See `Flow`."""
         return self._hub.now_ms()
 
-    def throttle_s(self, now_ms: int) -> float:
+    def charge(self, now_ms: int, count: int) -> Decision:
         """See `Flow`."""
-        return self._hub.throttle_s(self, now_ms)
+        return self._hub.charge(self, now_ms, count)
 
-    def wait(self, receipt: Receipt, found: set[Future[None]]) -> None:
+    def wait(self, receipt: Receipt, found: list[Future[None]]) -> None:
         """See `Flow`."""
         self._hub.wait(receipt, found)
 

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from abc import abstractmethod
-from collections import deque
 from concurrent.futures import Future
 from typing import cast
 
 from chalicelib import tickets
 from chalicelib.errors import Unavailable
+from chalicelib.ports import Decision
 from mqtt_bridge import packets
 from mqtt_bridge.clients import Client
 from mqtt_bridge.commits import Receipt
@@ -42,14 +42,42 @@ class Flow(asyncio.Protocol):
         heard_s: When something came last, on the loop's clock.
     """
 
+    __slots__ = (
+        "_closing",
+        "_framing",
+        "_held",
+        "_receipts",
+        "_stopped",
+        "_timer",
+        "_transport",
+        "_uncounted",
+        "_unread",
+        "address",
+        "begun_s",
+        "client",
+        "closed_s",
+        "current",
+        "heard_s",
+        "in_flight",
+        "in_flight_bytes",
+        "keep_alive_s",
+        "level",
+        "loop",
+        "max_outgoing_bytes",
+        "receive_maximum",
+        "session",
+        "throttled_since_s",
+    )
+
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._framing = Framing(MAX_CONNECT_BYTES)
-        self._receipts: deque[Receipt] = deque()
+        self._receipts: list[Receipt] = []
         self.current: Receipt | None = None
         self.in_flight = 0
         self.in_flight_bytes = 0
         self._unread = b""
+        self._uncounted = 0
         self._held = False
         self._closing = False
         self._stopped = False
@@ -81,11 +109,11 @@ class Flow(asyncio.Protocol):
         """The server's time."""
 
     @abstractmethod
-    def throttle_s(self, now_ms: int) -> float:
-        """Count a packet against the client's rate; for how many seconds not to read."""
+    def charge(self, now_ms: int, count: int) -> Decision:
+        """Count *count* packets against the client's rate."""
 
     @abstractmethod
-    def wait(self, receipt: Receipt, found: set[Future[None]]) -> None:
+    def wait(self, receipt: Receipt, found: list[Future[None]]) -> None:
         """Settle *receipt* when the commits have ended."""
 
     @abstractmethod
@@ -203,16 +231,28 @@ class Flow(asyncio.Protocol):
             self.in_flight += receipt.count
             self.in_flight_bytes += receipt.size_bytes
             if found:
-                self.wait(receipt, set(found))
+                self.wait(receipt, found)
         self._flush()
         if self.in_flight >= RECEIVE_MAXIMUM or self.in_flight_bytes >= MAX_IN_FLIGHT_BYTES:
             self._hold()
 
     def _read(self, data: bytes, now_ms: int, found: list[Future[None]]) -> None:
-        for first_byte, body in self._framing.feed(data):
-            self.packet(first_byte, body, now_ms, found)
-            if self._closing or self._must_wait(now_ms):
-                return
+        """Take the packets in *data*; what the rate is known to have room for is counted at the end, all at once."""
+        free = self._uncounted = 0
+        try:
+            for first_byte, body in self._framing.feed(data):
+                self.packet(first_byte, body, now_ms, found)
+                if self._closing:
+                    return
+                if self._uncounted < free:
+                    self._uncounted += 1
+                elif self.client is not None:
+                    room = self._room(now_ms)
+                    if room is None:
+                        return
+                    free = room
+        finally:
+            self._count(now_ms)
 
     # --- answering ----------------------------------------------------------------------------------------------
 
@@ -225,30 +265,35 @@ class Flow(asyncio.Protocol):
 
     def _flush(self) -> None:
         """Write what is durable, in order; end the connection at the first thing that is not."""
-        ready = bytearray()
-        while self._receipts and (not self._receipts[0].waits_for or self._receipts[0].failure):
-            receipt = self._receipts.popleft()
+        ready, done = b"", 0
+        for receipt in self._receipts:
             if receipt.failure is not None:
-                self._undo(receipt)
-                self.write(bytes(ready))
+                self._undo()
+                self.write(ready)
                 self._give_up()
                 return
+            if receipt.waits_for:
+                break
+            done += 1
             self.in_flight -= receipt.count
             self.in_flight_bytes -= receipt.size_bytes
             ready += receipt.acks
+        if done:
+            del self._receipts[:done]
         if ready:
-            self.write(bytes(ready))
+            self.write(ready)
         if self._held and self._timer is None and self._has_room():
             self._release()
 
     def _has_room(self) -> bool:
         return self.in_flight < RECEIVE_MAXIMUM // 2 and self.in_flight_bytes < MAX_IN_FLIGHT_BYTES // 2
 
-    def _undo(self, failed: Receipt) -> None:
+    def _undo(self) -> None:
         """What was not made durable was not received: its repetition is a new message."""
         if self.session is not None:
-            for receipt in (failed, *self._receipts):
-                self.session.received.difference_update(receipt.undo)
+            for receipt in self._receipts:
+                if receipt.waits_for or receipt.failure is not None:
+                    self.session.received.difference_update(receipt.undo)
         self._receipts.clear()
 
     def _give_up(self) -> None:
@@ -271,24 +316,31 @@ class Flow(asyncio.Protocol):
 
     # --- not reading --------------------------------------------------------------------------------------------
 
-    def _must_wait(self, now_ms: int) -> bool:
-        """Whether the client has used up his rate; the rest of what he sent waits here, what comes later in TCP."""
-        if self.client is None:
-            return False
-        wait_s = self.throttle_s(now_ms)
-        if not wait_s:
+    def _room(self, now_ms: int) -> int | None:
+        """Count a packet. Returns how many more the rate has room for now; None without room for this one: it holds.
+
+        The rest of what the client sent waits here, what comes later in TCP.
+        """
+        self._count(now_ms)
+        decision = self.charge(now_ms, 1)
+        if decision.allowed:
             self.throttled_since_s = None
-            return False
+            return decision.remaining
         if self.throttled_since_s is None:
             self.throttled_since_s = self.loop.time()
         self._hold()
-        self._timer = self.loop.call_later(wait_s, self._go_on)
-        return True
+        self._timer = self.loop.call_later(decision.retry_after_s, self._go_on)
+        return None
+
+    def _count(self, now_ms: int) -> None:
+        if self._uncounted:
+            self.charge(now_ms, self._uncounted)
+            self._uncounted = 0
 
     def _go_on(self) -> None:
         """The packet that was over the rate is paid for now, or later still."""
         self._timer = None
-        if not self._closing and not self._must_wait(self.now_ms()) and self._has_room():
+        if not self._closing and self._room(self.now_ms()) is not None and self._has_room():
             self._release()
 
     def _hold(self) -> None:

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from mqtt_bridge.reasons import ProtocolError, Reason
 from mqtt_bridge.wire import malformed
 
+_NOTHING = bytearray()
+"""Of most connections nothing waits most of the time; it is never added to."""
+
 
 class Framing:
     """Bytes in, packets out; what is not yet complete waits.
@@ -17,7 +20,7 @@ class Framing:
 
     def __init__(self, max_packet_bytes: int) -> None:
         self.max_packet_bytes = max_packet_bytes
-        self._rest = bytearray()
+        self._rest = _NOTHING
         self._needed_bytes = 2
 
     @property
@@ -55,7 +58,7 @@ class Framing:
                 at = start + length
                 yield first_byte, buffer[start:at]
         finally:
-            self._rest = bytearray(buffer[at:])
+            self._rest = bytearray(buffer[at:]) if at < end else _NOTHING
 
 
 def _long_length(buffer: bytes, at: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 
 from chalicelib import tickets, topics
 from chalicelib.errors import AppError, Unavailable
-from chalicelib.ports import RateLimiter
+from chalicelib.ports import Decision, RateLimiter
 from chalicelib.topics import Kind
 from chalicelib.wiring import Services
 from mqtt_bridge import packets
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 MAX_SESSION_EXPIRY_S = 7 * 86_400
 MAX_SUBSCRIPTIONS = 32
 MAX_CLIENT_ID_LENGTH = 256
+MAX_REMEMBERED_LENGTH = 160
+"""Of topics whose meaning is kept: longer ones mean nothing, or are rare."""
 PACKET_OVERHEAD_BYTES = 1024
 """Topic and properties around the largest payload."""
 
@@ -114,18 +116,24 @@ class Gateway:
             return
         self._welcome(connection, connect, client, now_ms)
 
-    def throttle_s(self, connection: Connection, now_ms: int) -> float:
-        """For how long not to read from *connection*."""
-        return 0.0 if connection.client is None else self.admission.allows_message(connection.client, now_ms=now_ms)
+    def charge(self, connection: Connection, now_ms: int, count: int) -> Decision:
+        """Count packets of *connection* against its client's rate."""
+        return self.admission.charge(connection.client, count, now_ms=now_ms)
 
     def publish(self, connection: Connection, message: Publish, now_ms: int, found: list[Future[None]]) -> Reason:
         """Take a message in; see `Intake.publish`."""
-        client, topic = connection.client, _parsed(message.topic)
-        if client is None or topic is None or not may_publish(client, topic):
-            return Reason.NOT_AUTHORIZED
-        content_type = message.properties.get(Property.CONTENT_TYPE, "")
+        client, route = connection.client, connection.route
+        if route is not None and route[0] is client and route[1] == message.topic:
+            topic = route[2]
+        else:
+            parsed = _parsed(message.topic)
+            if client is None or parsed is None or not may_publish(client, parsed):
+                return Reason.NOT_AUTHORIZED
+            connection.route = route = (client, message.topic, parsed)
+            topic = parsed
+        content_type = message.properties.get(Property.CONTENT_TYPE, "") if message.properties else ""
         arrival = Arrival(
-            client,
+            route[0],
             topic,
             message.topic,
             message.payload,
@@ -163,7 +171,7 @@ class Gateway:
         elif client.device is not None:
             self.downlink.welcome(client.device, session, now_ms=self.now_ms())
 
-    def wait(self, receipt: Receipt, found: set[Future[None]]) -> None:
+    def wait(self, receipt: Receipt, found: list[Future[None]]) -> None:
         """See `Commits.wait`."""
         self.commits.wait(receipt, found)
 
@@ -271,6 +279,8 @@ def _once_ended(session: Session, publish: object) -> None:
         action()
 
 
-@lru_cache(maxsize=65_536)
 def _parsed(name: str) -> topics.Topic | None:
-    return topics.parse(name)
+    return _remembered(name) if len(name) <= MAX_REMEMBERED_LENGTH else topics.parse(name)
+
+
+_remembered = lru_cache(maxsize=16_384)(topics.parse)

@@ -147,7 +147,7 @@ def read_publish(first_byte: int, body: bytes, level: int) -> Publish:
         raise malformed("there is no QoS 3")
     if first_byte & 8 and not qos:
         raise malformed("DUP with QoS 0")
-    end = (int.from_bytes(body[:2]) if len(body) > 1 else len(body)) + 2
+    end = (body[0] << 8 | body[1] if len(body) > 1 else len(body)) + 2
     payload_at = end + 2 if qos else end
     if payload_at > len(body):
         raise malformed("the packet ends too early")

@@ -3,7 +3,6 @@
 What must outlive a restart is in the databases: readings in the queue, commands and twins in theirs.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -71,7 +70,7 @@ class Session:
     subscriptions: dict[str, int] = field(default_factory=dict)
     received: set[int] = field(default_factory=set)
     unconfirmed: dict[int, Outgoing] = field(default_factory=dict)
-    waiting: deque[Outgoing] = field(default_factory=deque)
+    waiting: list[Outgoing] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
     config_told_ms: int | None = None
     link: Link | None = None
@@ -111,7 +110,7 @@ class Session:
 
     def _fill(self) -> None:
         while self.link is not None and self.waiting and len(self.unconfirmed) < self.link.receive_maximum:
-            outgoing = self.waiting.popleft()
+            outgoing = self.waiting.pop(0)
             outgoing.message = outgoing.message._replace(packet_id=self._free_id())
             self.unconfirmed[outgoing.message.packet_id] = outgoing
             self.link.send(outgoing.message)
