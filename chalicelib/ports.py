@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
+from chalicelib.delivery import Delivery
 from chalicelib.model import (
     AuditEntry,
     Command,
@@ -596,6 +597,10 @@ class CommandRepository(Protocol):
         """Commands of these devices that are still to be sent, in the order in which they were added."""
         ...
 
+    def queued(self, tenant: str, *, now_ms: int, limit: int = 10_000) -> list[Command]:
+        """Commands of all devices of the tenant that were never sent, in the order in which they were added."""
+        ...
+
     def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
         """How many commands are still to be sent to each of these devices; those with none are left out."""
         ...
@@ -682,4 +687,64 @@ class Reachable(Protocol):
         Raises:
             Unavailable: Nobody answers there.
         """
+        ...
+
+
+class Tenure(NamedTuple):
+    """One holding of a lease. `number` grows with each, so that a later one is known to have ended an earlier."""
+
+    name: str
+    number: int
+
+
+class Tenant(NamedTuple):
+    """Who holds a lease, until when, and what he says of himself."""
+
+    holder: str
+    expires_ms: int
+    note: str
+
+
+class Lease(Protocol):
+    """Which of several processes may act. Who does not renew in time loses the lease to the first who asks.
+
+    All ask with the same *ttl_s*. A lease that lasts longer than that from now was taken by a clock that stepped back
+    since, and is free.
+    """
+
+    def acquire(self, name: str, holder: str, *, ttl_s: float, now_ms: int) -> Tenure | None:
+        """Begin a tenure of *ttl_s* if nobody has one, or *holder* himself; None while another has."""
+        ...
+
+    def renew(self, tenure: Tenure, *, ttl_s: float, now_ms: int, note: str = "") -> bool:
+        """Let the tenure last for *ttl_s* from now, also when it had run out; False: another has begun since."""
+        ...
+
+    def release(self, tenure: Tenure) -> None:
+        """End the tenure, so that the next need not wait; nothing happens if another has begun."""
+        ...
+
+    def tenant(self, name: str, *, now_ms: int) -> Tenant | None:
+        """Who holds the lease now."""
+        ...
+
+
+class Inbox(Protocol):
+    """What a broker delivers, on its way into the queue. Knows a repetition by its packet id and content.
+
+    A broker repeats what it was not seen to be told that it arrived. The memory of what did is kept in the same
+    transaction as the messages, for as long as a repetition can come.
+    """
+
+    def take(self, deliveries: Sequence[Delivery], tenure: Tenure, *, now_ms: int) -> None:
+        """Queue all accepted messages and make dead letters of the refused, in one transaction.
+
+        Raises:
+            Unavailable: Nothing was stored.
+            Conflict: Nothing was stored: the tenure is over (code ``lease_lost``).
+        """
+        ...
+
+    def taken(self, name: str) -> dict[int, int]:
+        """What was taken last by tenures of the lease *name*: packet id -> digest of topic and content."""
         ...

@@ -17,6 +17,17 @@ REJECTED = "iotflow_rejected_requests_total"
 """Counts refused requests that carried telemetry, by the error's code."""
 
 
+BRIDGE_MESSAGES = "iotflow_bridge_messages_total"
+"""Counts what a broker delivered: accepted, repeated (taken before), refused, retained (left alone)."""
+
+BRIDGE_CONNECTS = "iotflow_bridge_connects_total"
+"""Counts how often the bridge connected to its broker, by whether the broker had kept its session."""
+
+
+BRIDGE_CONNECTED = "connected"
+"""What a bridge that is connected to its broker says of itself beside its lease."""
+
+
 class Check(NamedTuple):
     """One backend: whether it answered, in how many ms, and what it said otherwise."""
 
@@ -94,6 +105,8 @@ def system() -> dict[str, Any]:
 HELP = {
     "iotflow_requests_total": "Requests by endpoint and status.",
     REJECTED: "Refused requests with telemetry, by reason.",
+    BRIDGE_MESSAGES: "Messages from the broker, by what the bridge did with them.",
+    BRIDGE_CONNECTS: "Connections of the bridge to its broker, by whether its session was there.",
     "iotflow_readings_total": "Readings since the beginning, by what became of them.",
     "iotflow_readings": "Readings now, by where they are.",
     "iotflow_queue_oldest_age_seconds": "Age of the oldest message that is not stored yet.",
@@ -107,7 +120,7 @@ def exposition(counters: Counters, state: QueueState, counted: Fleet) -> str:
     """All metrics in Prometheus' text format 0.0.4."""
     ledger, totals = state.ledger, counters.totals()
     lines: list[str] = []
-    for counter in ("iotflow_requests_total", REJECTED):
+    for counter in ("iotflow_requests_total", REJECTED, BRIDGE_MESSAGES, BRIDGE_CONNECTS):
         _family(
             lines, counter, "counter", {labels: value for (name, labels), value in totals.items() if name == counter}
         )

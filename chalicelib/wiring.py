@@ -13,9 +13,10 @@ from pathlib import Path
 
 from chalicelib import ports, settings
 from chalicelib.access import Openness
-from chalicelib.errors import Unavailable
+from chalicelib.errors import Unavailable, Unprocessable
 from chalicelib.limits import PayloadLimits
 from chalicelib.stamps import Stamps
+from chalicelib.status import BRIDGE_CONNECTED
 
 log = logging.getLogger(__name__)
 
@@ -180,8 +181,36 @@ class Services:
         return SqliteTwins(self._file("commands.db"))
 
     @cached_property
+    def lease(self) -> ports.Lease:
+        """Which of several bridges works."""
+        if self.settings.queue == "memory":
+            from chalicelib.adapters.memory_lease import MemoryLease
+
+            return MemoryLease()
+        from chalicelib.adapters.sqlite_lease import SqliteLease
+
+        return SqliteLease(self._file("queue.db"))
+
+    def inbox(self) -> ports.Inbox:
+        """The way from a broker into the queue; only the bridge asks.
+
+        Raises:
+            Unprocessable: The queue is not one that a bridge can fill.
+        """
+        if self.settings.queue != "sqlite":
+            message = f"The bridge fills the queue of IOTFLOW_QUEUE=sqlite, not {self.settings.queue}"
+            raise Unprocessable(message, field="IOTFLOW_QUEUE")
+        from chalicelib.adapters.sqlite_inbox import SqliteInbox
+
+        return SqliteInbox(self._file("queue.db"))
+
+    @cached_property
     def mqtt(self) -> ports.Reachable:
-        """The MQTT listener, wherever it runs."""
+        """Where devices connect over MQTT: the gateway's listener, or the bridge to their broker."""
+        if self.settings.broker_url:
+            from chalicelib.adapters.lease_probe import LeaseProbe
+
+            return LeaseProbe(self.lease, self.settings.bridge_client_id, good=BRIDGE_CONNECTED)
         from chalicelib.adapters.tcp_probe import TcpProbe
 
         return TcpProbe(self.settings.mqtt_host, self.settings.mqtt_port)

@@ -105,7 +105,7 @@ class Downlink:
                 lambda: self._loop.call_soon_threadsafe(session.told.discard, command.id),
             )
 
-        message = Publish(name, _payload(command, name), qos, properties=_expiry(command, now_ms))
+        message = Publish(name, command_payload(command, name), qos, properties=expiry(command, now_ms))
         if not session.send(message, confirmed if qos else None):
             session.told.discard(command.id)
             return
@@ -162,10 +162,10 @@ def _tell_twin(found: Twin, session: Session, retained: bool) -> None:
     name = topics.config(found.device.id)
     told = twin.message(found)
     if heard(session.subscriptions, ATTRIBUTES) is not None and not retained and told["delta"]:
-        session.send(Publish(ATTRIBUTES, _compact(told["delta"])))
+        session.send(Publish(ATTRIBUTES, compact(told["delta"])))
     qos = heard(session.subscriptions, name)
     if qos is not None:
-        session.send(Publish(name, _compact(told), qos, retain=retained))
+        session.send(Publish(name, compact(told), qos, retain=retained))
 
 
 def _topic_for(command: Command, session: Session) -> tuple[str, int] | None:
@@ -178,18 +178,20 @@ def _topic_for(command: Command, session: Session) -> tuple[str, int] | None:
     return None
 
 
-def _expiry(command: Command, now_ms: int) -> dict[int, int]:
+def expiry(command: Command, now_ms: int) -> dict[int, int]:
+    """The properties that let a command die with its time."""
     if command.expires_ms is None:
         return {}
     return {Property.MESSAGE_EXPIRY: max(1, (command.expires_ms - now_ms) // 1000)}
 
 
-def _payload(command: Command, name: str) -> bytes:
+def command_payload(command: Command, name: str) -> bytes:
     """What a device reads; ThingsBoard's has its own words."""
     if name.startswith(RPC):
-        return _compact({"method": command.command_type, "params": command.payload})
-    return _compact(commands.message(command))
+        return compact({"method": command.command_type, "params": command.payload})
+    return compact(commands.message(command))
 
 
-def _compact(document: object) -> bytes:
+def compact(document: object) -> bytes:
+    """*document* as JSON without spaces."""
     return json.dumps(document, separators=(",", ":")).encode()

@@ -9,14 +9,13 @@ from typing import NamedTuple, Protocol
 from chalicelib import ingest
 from chalicelib.errors import AppError, Forbidden, InvalidInput, Unavailable
 from chalicelib.ingest import Outlet
-from chalicelib.model import Device
+from chalicelib.model import Device, DeviceRef
 from chalicelib.status import REJECTED
 from chalicelib.strict_json import parse_json
 from chalicelib.topics import Kind, Topic
 from chalicelib.wiring import Services
 from mqtt_bridge.clients import Client
 from mqtt_bridge.reasons import Reason
-from mqtt_bridge.sightings import Sightings
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +47,14 @@ class Handler(Protocol):
         ...
 
 
+class Marks(Protocol):
+    """Where presence goes."""
+
+    def mark(self, device: DeviceRef, now_ms: int, *, online: bool) -> None:
+        """*device* was seen, or has left."""
+        ...
+
+
 class Intake:
     """Takes messages in. `publish` returns at once; what is not yet durable is in the list of tickets.
 
@@ -56,17 +63,20 @@ class Intake:
         sightings: Where presence goes.
         tap: Told of every accepted reading of a device: name of the topic, payload.
         outlet: Where readings go instead of straight into the queue; a `Joiner`, for instance.
+        refused: Told of every message that can never be accepted, and why; otherwise each is counted and logged.
     """
 
     def __init__(
         self,
         services: Services,
-        sightings: Sightings,
+        sightings: Marks,
         tap: Callable[[Device, str, bytes], None],
         outlet: Outlet | None = None,
+        refused: Callable[[Arrival, AppError], None] | None = None,
     ) -> None:
         self._services = services
         self._outlet = outlet or services.queue
+        self._refused = refused or self._count
         self._sightings = sightings
         self._tap = tap
         self._slow: dict[Kind, Handler] = {}
@@ -144,10 +154,13 @@ class Intake:
 
     def _rejected(self, arrival: Arrival, error: AppError) -> Reason:
         """Poison: no repetition would make it better, so it is counted, logged and acknowledged."""
+        self._refused(arrival, error)
+        return Reason.NOT_AUTHORIZED if isinstance(error, Forbidden) else Reason.PAYLOAD_FORMAT_INVALID
+
+    def _count(self, arrival: Arrival, error: AppError) -> None:
         self._services.counters.add(REJECTED, (("code", error.code),), now_ms=arrival.now_ms)
         fields = {"client": arrival.client.owner, "topic": arrival.topic.entry.name, "code": error.code}
         log.warning("A message was refused: %s", error.message, extra={"fields": fields})
-        return Reason.NOT_AUTHORIZED if isinstance(error, Forbidden) else Reason.PAYLOAD_FORMAT_INVALID
 
 
 def _says_goodbye(arrival: Arrival) -> bool:

@@ -33,6 +33,12 @@ class MemoryCommands:
             found = [command for command in self._commands.values() if command.device in wanted]
         return [command for command in found if command.pending(now_ms)][:limit]
 
+    def queued(self, tenant: str, *, now_ms: int, limit: int = 10_000) -> list[Command]:
+        with self._lock:
+            known = list(self._commands.values())
+        queued = (each for each in known if each.device.tenant == tenant and each.status is CommandStatus.QUEUED)
+        return [command for command in queued if command.pending(now_ms)][:limit]
+
     def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
         wanted = frozenset(devices)
         with self._lock:

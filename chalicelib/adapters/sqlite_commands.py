@@ -66,6 +66,10 @@ _OF_DEVICES = """
 """
 _PENDING = f"SELECT {_COLUMNS} {_OF_DEVICES} ORDER BY position LIMIT ?"
 _BACKLOG = f"SELECT tenant, device_id, count(*) {_OF_DEVICES} GROUP BY 1, 2"
+_QUEUED = f"""
+    SELECT {_COLUMNS} FROM commands WHERE tenant = ? AND status = 'queued' AND (expires_ms IS NULL OR expires_ms > ?)
+    ORDER BY position LIMIT ?
+"""
 _ADVANCE = """
     UPDATE commands SET status = :status, updated_ms = :updated_ms, result = :result, attempts = :attempts
     WHERE tenant = :tenant AND device_id = :device_id AND id = :id
@@ -106,6 +110,10 @@ class SqliteCommands:
         with self.database.reading() as connection:
             rows = connection.execute(_PENDING, (json.dumps(devices), now_ms, limit))
             return [_command(row) for row in rows]
+
+    def queued(self, tenant: str, *, now_ms: int, limit: int = 10_000) -> list[Command]:
+        with self.database.reading() as connection:
+            return [_command(row) for row in connection.execute(_QUEUED, (tenant, now_ms, limit))]
 
     def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
         with self.database.reading() as connection:

@@ -51,6 +51,19 @@ MIGRATIONS = (
     );
     INSERT INTO ledger DEFAULT VALUES
     """,
+    """
+    CREATE TABLE lease (
+        name TEXT PRIMARY KEY,
+        number INTEGER NOT NULL,  -- of the tenure; stays when it ends, so that no number comes twice
+        holder TEXT NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE delivered (
+        name TEXT PRIMARY KEY,  -- of the lease
+        marks BLOB NOT NULL  -- packet ids and digests of what came last from the broker
+    ) STRICT
+    """,
 )
 
 ROWS_PER_INSERT = 50
@@ -216,6 +229,13 @@ def bury(
         (buried, reason, now_ms, body, held.number),
     )
     settle(connection, [held], dead_lettered=buried, stored=stored)
+
+
+def refuse(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Make dead letters of what never was in the queue; the caller books them."""
+    rows = [(each.id, each.readings, each.reason, each.sent_ms, each.buried_ms, each.body) for each in letters]
+    sql = "INSERT INTO dead_letter (id, readings, reason, sent_ms, buried_ms, body) VALUES (?, ?, ?, ?, ?, ?)"
+    connection.executemany(sql, rows)
 
 
 def letters(connection: Connection, after_id: str, limit: int) -> list[DeadLetter]:

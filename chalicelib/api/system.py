@@ -175,6 +175,8 @@ def _checks(now: Services) -> dict[str, status.Check]:
     }
     if now.settings.redis_url:
         checks["redis"] = status.probe(now.limiter.check)
+    if now.settings.broker_url:
+        checks["mqtt"] = status.probe(now.mqtt.check)
     return checks
 
 

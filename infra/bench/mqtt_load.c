@@ -84,7 +84,7 @@ static void sign_in(struct connection *each, int port, const char *id, const cha
     byte body[MAX_PACKET], packet[MAX_PACKET + 5], answer[4];
     byte *at = put_text(body, "MQTT");
     memcpy(at, "\x04\xc2\x00\x00", 4);
-    at = put_text(put_text(put_text(at + 4, "bench"), id), key);
+    at = put_text(put_text(put_text(at + 4, id), id), key); /* a broker wants client ids that differ */
     write_all(each->socket, packet, put_packet(packet, 0x10, body, at - body));
     if (recv(each->socket, answer, 4, MSG_WAITALL) != 4 || answer[3])
         fail("the gateway refused the connection");

@@ -16,7 +16,7 @@ from infra.supervisor.folder import RunFolder
 from infra.supervisor.listeners import open_all, ports
 from infra.supervisor.loop import Supervisor
 from infra.supervisor.output import LogFiles, Output, Screen
-from infra.supervisor.plan import PROCESSES
+from infra.supervisor.plan import processes
 from infra.supervisor.sockets import mqtt_url_of, url_of
 
 
@@ -48,16 +48,19 @@ def up(options: argparse.Namespace) -> int:
     variables |= {"HOST": settings.host, **ports(listeners), "IOTFLOW_DATA": str(folder.data)}
     if not options.detach and sys.stdout.isatty():
         variables.setdefault("IOTFLOW_LOG_FORMAT", "text")
+    plans = processes(settings)
+    mqtt_url = mqtt_url_of(listeners["mqtt"]) if "mqtt" in listeners else settings.broker_url
     output: Output = LogFiles(folder.logs)
     if not options.detach:
-        output = Screen(sys.stderr if options.json else sys.stdout, [plan.name for plan in PROCESSES])
+        output = Screen(sys.stderr if options.json else sys.stdout, [plan.name for plan in plans])
 
     def supervisor() -> Supervisor:
         return Supervisor(
-            PROCESSES,
+            plans,
             environment=variables,
             listeners=listeners,
             folder=folder,
+            mqtt_url=mqtt_url,
             output=output,
             background=options.detach,
         )
@@ -65,7 +68,7 @@ def up(options: argparse.Namespace) -> int:
     def announce(pids: dict[str, int]) -> None:
         report = {
             "url": url_of(listeners["http"]),
-            "mqtt": mqtt_url_of(listeners["mqtt"]),
+            "mqtt": mqtt_url,
             "ports": {name: listener.getsockname()[1] for name, listener in listeners.items()},
             "token": _token(variables),
             "pids": pids,

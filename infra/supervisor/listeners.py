@@ -20,7 +20,9 @@ PORT_VARIABLES = {
 
 
 def open_all(settings: Settings, variables: Mapping[str, str]) -> dict[str, socket.socket]:
-    """The listening sockets by name: ``http``, ``mqtt``, ``mqtt_websocket`` and, with a certificate, ``mqtt_tls``.
+    """The listening sockets by name: ``http`` and, with the gateway, ``mqtt``, ``mqtt_websocket``, ``mqtt_tls``.
+
+    TLS needs a certificate.
 
     A port that nobody set does not stand in the way of a second instance: with PORT 0, MQTT takes a free one too, and
     with another port than 1883 so do TLS and WebSocket.
@@ -46,6 +48,8 @@ def open_all(settings: Settings, variables: Mapping[str, str]) -> dict[str, sock
     ]
     if settings.mqtt_certificate is not None:
         wanted.append(("mqtt_tls", settings.mqtt_host, beside("MQTT_TLS_PORT", settings.mqtt_tls_port), MQTT_TLS))
+    if not settings.serves_mqtt:
+        wanted = wanted[:1]
     opened: dict[str, socket.socket] = {}
     try:
         for name, host, port, names in wanted:

@@ -14,7 +14,7 @@ from infra.supervisor.folder import InstanceState, RunFolder
 from infra.supervisor.output import SUPERVISOR, Output
 from infra.supervisor.plan import ProcessPlan
 from infra.supervisor.signals import STOP, Signals
-from infra.supervisor.sockets import mqtt_url_of, url_of
+from infra.supervisor.sockets import url_of
 
 ROTATE_EVERY_S = 60.0
 
@@ -27,6 +27,7 @@ class Supervisor:
         environment: Their variables.
         listeners: The listening sockets by name, ``http`` and others, for the processes that ask for them.
         folder: Claimed already; its state file is kept up to date.
+        mqtt_url: Where devices connect; only told on, in the state file.
         output: Where the processes' words go.
         background: Only told on, in the state file.
     """
@@ -38,6 +39,7 @@ class Supervisor:
         environment: Mapping[str, str],
         listeners: Mapping[str, socket.socket],
         folder: RunFolder,
+        mqtt_url: str,
         output: Output,
         background: bool,
     ) -> None:
@@ -45,9 +47,8 @@ class Supervisor:
         self._listeners = listeners
         self._folder = folder
         self._output = output
-        self._state = InstanceState(
-            url_of(listeners["http"]), time.time_ns() // 1_000_000, background, (), mqtt_url_of(listeners["mqtt"])
-        )
+        now_ms = time.time_ns() // 1_000_000
+        self._state = InstanceState(url_of(listeners["http"]), now_ms, background, (), mqtt_url)
         self._alive_fd, self._alive_write_fd = os.pipe()
         self._environment = {**environment, "IOTFLOW_PARENT_FD": str(self._alive_fd), "PYTHONUNBUFFERED": "1"}
         self._selector = selectors.DefaultSelector()
