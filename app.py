@@ -1,5 +1,6 @@
 """The deployable app: which resources there are, the queue's consumer, the schedules. Nothing else."""
 
+import logging
 import os
 from importlib import import_module
 from importlib.util import find_spec
@@ -7,7 +8,7 @@ from typing import Any
 
 from chalice.app import Rate, SQSEvent
 
-from chalicelib import api, http, ingest, iot_core, logs, upkeep
+from chalicelib import api, emf, http, ingest, iot_core, logs, upkeep
 from chalicelib.declare import Worker
 from chalicelib.edge import App
 from chalicelib.model import Message
@@ -16,7 +17,9 @@ from chalicelib.wiring import services
 app = App(app_name="iotflow", configure_logs=False)
 app.api.binary_types = ["application/cbor", "application/senml+cbor"]
 
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # elsewhere, whoever imports this decides
+log = logging.getLogger("iotflow.app")
+IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+if IN_LAMBDA:  # elsewhere, whoever imports this decides
     logs.configure(level=services().settings.log_level, form=services().settings.log_format)
 
 if "AWS_CHALICE_CLI_MODE" in os.environ and find_spec("infra"):  # chalice's command line, never a Lambda
@@ -58,13 +61,16 @@ WORKERS = (
 @app.on_sqs_message(queue="iotflow-telemetry", batch_size=1000, maximum_batching_window_in_seconds=1)
 def store_readings(event: SQSEvent) -> dict[str, Any]:
     """Store what the queue delivers; messages that are to be delivered again are named in the answer."""
-    now = services()
+    now, now_ms = services(), http.clock_ms()
+    messages = [_message(record.to_dict()) for record in event]
     failed = ingest.store_apart(
-        [_message(record.to_dict()) for record in event],
+        messages,
         ingest.Sinks(now.queue, now.readings, now.devices, now.presence, read=iot_core.reader(now.devices, now.limits)),
         last_receive=now.settings.max_receives,
-        now_ms=http.clock_ms(),
+        now_ms=now_ms,
     )
+    if IN_LAMBDA:
+        log.info("Stored", extra={"fields": emf.of_batch(now.settings.stage, messages, failed, now_ms=now_ms)})
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 

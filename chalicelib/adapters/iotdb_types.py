@@ -8,8 +8,8 @@ they were sent: INT32 integers of 32 bits, INT64 all integers, FLOAT numbers of 
 kept as the nearest of 32 bits, and read as the shortest decimal that it is nearest to). All others go to side series.
 
 A DOUBLE or FLOAT without a fraction is an integer: 21 comes back as 21. What a timestamp's row alone cannot tell is
-written beside it in ``m__kind``: a float without a fraction (21.0), and every value of a measurement that has more than one
-series or a kind already. So a value that replaces one of another type is told from what it replaced, and a
+written beside it in ``m__kind``: a float without a fraction (21.0), and every value of a measurement that has more than
+one series or a kind already. So a value that replaces one of another type is told from what it replaced, and a
 measurement that never changes costs nothing more.
 """
 

@@ -6,6 +6,7 @@ policies.py         the policy of each function, written to .chalice/
 configuration.py    .chalice/config.json, checked; chalice itself accepts any typo
 split.py            makes plain chalice deploy those functions
 gateway.py          API Gateway's own answers, in our words
+dashboard.py        the CloudWatch dashboard
 iot.py              AWS IoT Core: endpoint, authorizer, the rule that queues telemetry
 template.py         queue, table, alarms and secrets: the template that chalice merges
 archive.py          the zip: compiled, reproducible, complete

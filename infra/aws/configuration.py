@@ -29,6 +29,7 @@ STAGE_KEYS = frozenset(
         "security_group_ids",
         "subnet_ids",
         "tags",
+        "xray",
     }
 )
 FUNCTION_KEYS = frozenset(

@@ -10,7 +10,7 @@ from typing import Any
 
 from chalice.utils import to_cfn_resource_name
 
-from infra.aws import alarms, iot, layer
+from infra.aws import alarms, dashboard, iot, layer
 from infra.aws.configuration import with_declaration
 from infra.aws.functions import functions
 from infra.aws.names import dead_letters_name, queue_name, table_name
@@ -31,6 +31,7 @@ RATE_PER_S, BURST = 2000, 1000
 STAGES = ("dev", "prod")
 """The local stage is deployed by `chalice deploy`, which merges no template."""
 NETWORK_POLICY = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+TRACES_POLICY = "arn:${AWS::Partition}:iam::aws:policy/AWSXRayDaemonWriteAccess"
 
 
 def merge_template(config: Mapping[str, Any], stage_name: str) -> Json:
@@ -48,10 +49,11 @@ def merge_template(config: Mapping[str, Any], stage_name: str) -> Json:
         "Pepper": _pepper(stage_name),
         "RestAPI": {"Properties": {"MethodSettings": [_throttling()]}},
         **_log_groups(stage),
-        **_network(stage),
+        **_managed_policies(stage),
         "IotdbLayer": _layer(stage_name, stage),
         **_layered(stage),
         **iot.resources(stage_name),
+        "Dashboard": dashboard.dashboard(config["app_name"], stage_name),
         **alarms.alarms(config["app_name"], stage_name, visibility_s=visibility_s()),
     }
     return {
@@ -143,12 +145,18 @@ def _log_groups(stage: Mapping[str, Any]) -> Json:
     return {"ApiHandlerLogGroup": {"Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}}}
 
 
-def _network(stage: Mapping[str, Any]) -> Json:
-    """Functions in a VPC make network interfaces, for which AWS has a managed policy; our own name every resource."""
+def _managed_policies(stage: Mapping[str, Any]) -> Json:
+    """What has no resource to name: network interfaces in a VPC, and traces. Our own policies name every resource."""
     own = stage.get("lambda_functions", {})
-    inside = [name for name in functions() if {**stage, **own.get(name, {})}.get("subnet_ids")]
-    attached = {"Properties": {"ManagedPolicyArns": [{"Fn::Sub": NETWORK_POLICY}]}}
-    return {to_cfn_resource_name(f"{name}_role"): attached for name in inside}
+    attached: dict[str, list[str]] = {name: [TRACES_POLICY] if stage.get("xray") else [] for name in functions()}
+    for name in functions():
+        if {**stage, **own.get(name, {})}.get("subnet_ids"):
+            attached[name].append(NETWORK_POLICY)
+    return {
+        to_cfn_resource_name(f"{name}_role"): {"Properties": {"ManagedPolicyArns": [{"Fn::Sub": arn} for arn in arns]}}
+        for name, arns in attached.items()
+        if arns
+    }
 
 
 def _layer(name: str, stage: Mapping[str, Any]) -> Json:
