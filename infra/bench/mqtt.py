@@ -1,119 +1,237 @@
-"""`bench mqtt`: durable publishes to the gateway with QoS 1, until stored; what an idle connection weighs."""
+"""`bench mqtt`: durable publishes to the gateway with QoS 1, until stored; what idle connections weigh.
 
-import shutil
-import subprocess
+Mosquitto, where it is installed, is sent the same in the same run: it keeps nothing, so the ratio says what durability
+and checking cost, on any machine.
+"""
+
+import statistics
+import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.bench import machine
-from infra.bench.figures import Figure, Report, Target
+from infra.bench import machine, mosquitto
+from infra.bench.figures import Figure, Report, Target, figures_of
 from infra.bench.instance import Device, Instance
+from infra.bench.mqtt_load import SOURCE, Sent, compile_generator, hold, send
 from infra.bench.options import Options
-from infra.failure import Exit, Failure
 
-SOURCE = Path(__file__).with_name("mqtt_load.c")
-DEVICES = 200
-IDLE_CONNECTIONS = 2000
-HOLD_S = 60.0
+PACED = (50, 20)
+"""Connections and window of the paced load: enough that the pace and not the window is what limits it."""
+MOST_PACES = 4
+SAMPLE_S = 0.1
 
 
 class Scenario(NamedTuple):
     """So many connections, each with so many messages in flight."""
 
-    name: str
     connections: int
     window: int
     target: Target
 
+    @property
+    def name(self) -> str:
+        """As in reports."""
+        return f"{self.connections}x{self.window}"
+
+    @property
+    def what(self) -> str:
+        """For people."""
+        return f"{self.connections} connections, {self.window} in flight"
+
 
 SCENARIOS = (
-    Scenario("gateway_8x20", 8, 20, Target(30_000, 60_000, larger_is_better=True)),
-    Scenario("gateway_50x1", 50, 1, Target(12_000, 20_000, larger_is_better=True)),
-    Scenario("gateway_200x1", 200, 1, Target(12_000, 20_000, larger_is_better=True)),
+    Scenario(8, 20, Target(30_000, 60_000, larger_is_better=True)),
+    Scenario(50, 1, Target(12_000, 20_000, larger_is_better=True)),
+    Scenario(200, 1, Target(12_000, 20_000, larger_is_better=True)),
 )
+IDLE = {5000: Target(80, 80), 10_000: Target(100, 100)}
+"""Connections held -> memory of the gateway in MB."""
+STORED = Target(4000, 12_000, larger_is_better=True)
 
 
 def run(options: Options, folder: Path) -> Report:
     """Measure everything, check the books, report."""
     generator = compile_generator(folder)
     report = Report("mqtt", machine.describe(folder), options.conditions(load_generator=SOURCE.name))
+    report.figures += _reference(generator, folder, options)
     data = folder / "var"
     data.mkdir()
+    idle = {100: None} if options.quick else IDLE
     with Instance(data) as instance:
-        registered = instance.register(DEVICES if options.quick else IDLE_CONNECTIONS)
-        devices = registered[:DEVICES]
+        measured = _Measured(generator, instance, options, instance.register(max(200, *idle)))
         for scenario in SCENARIOS:
-            report.figures += _published(generator, instance, devices, scenario, options)
+            report.figures += measured.published(scenario)
+        report.figures += measured.stored()
         ledger = instance.wait_until_stored()
-        report.figures.append(_idle(generator, instance, registered))
-        report.checks = {"ledger": ledger, "nothing_lost": ledger["accepted"] == ledger["stored"]}
+        report.figures += _ratios(report.figures)
+        report.figures += [measured.idle(count, target) for count, target in idle.items()]
+        report.checks = {
+            "ledger": ledger,
+            "acknowledged": measured.acknowledged,
+            "backlog_did_not_grow": measured.steady,
+            "nothing_lost": ledger["accepted"] == ledger["stored"] >= measured.acknowledged,
+            "processor_used_by_others_percent": measured.bystanders.percent(),
+        }
     return report
 
 
-def compile_generator(folder: Path) -> Path:
-    """The load generator, compiled into *folder*.
+def _reference(generator: Path, folder: Path, options: Options) -> list[Figure]:
+    executable = mosquitto.program()
+    if executable is None:
+        return []
+    devices = [Device(number, "nobody") for number in range(200)]
+    figures = []
+    with mosquitto.Mosquitto(folder, executable) as broker:
+        for scenario in SCENARIOS:
+            runs = []
+            for _ in range(options.runs):
+                before_s = broker.cpu_seconds()
+                sent = send(
+                    generator, broker.mqtt_port, devices[: scenario.connections], scenario.window, options.seconds
+                )
+                runs.append(
+                    {
+                        "rate": sent.acknowledged / sent.seconds,
+                        "cpu": (broker.cpu_seconds() - before_s) / sent.acknowledged * 1e6,
+                        "load": sent.generator_s / sent.acknowledged * 1e6,
+                    }
+                )
+            named = figures_of(
+                runs,
+                {
+                    "rate": (f"Mosquitto, nothing kept, {scenario.what}", "msg/s", None),
+                    "cpu": ("  its processor time", "us/msg", None),
+                    "load": ("  the load generator's", "us/msg", None),
+                },
+            )
+            figures += [figure._replace(name=f"mosquitto_{scenario.name}_{figure.name}") for figure in named]
+    return figures
 
-    Raises:
-        Failure: There is no C compiler.
-    """
-    compiler = shutil.which("cc")
-    if compiler is None:
-        message = "the load generator needs a C compiler: apt-get install gcc libc6-dev"
-        raise Failure(message, Exit.INSTALLATION)
-    program = folder / "mqtt_load"
-    subprocess.run([compiler, "-O2", "-o", str(program), str(SOURCE)], check=True)
-    return program
 
-
-def _published(
-    generator: Path, instance: Instance, devices: list[Device], scenario: Scenario, options: Options
-) -> list[Figure]:
-    rates, microseconds = [], []
-    for _ in range(options.runs):
-        instance.wait_until_stored()
-        before_s = instance.cpu_seconds("mqtt")
-        acknowledged, seconds = _load(
-            generator, instance, devices[: scenario.connections], scenario.window, options.seconds
-        )
-        rates.append(acknowledged / seconds)
-        microseconds.append((instance.cpu_seconds("mqtt") - before_s) / acknowledged * 1e6)
-    what = f"{scenario.connections} connections, {scenario.window} in flight"
+def _ratios(figures: list[Figure]) -> list[Figure]:
+    """The gateway's rate for each of Mosquitto's."""
+    rates = {figure.name: figure.median for figure in figures}
     return [
-        Figure(scenario.name, f"{what}: acknowledged", "msg/s", tuple(rates), scenario.target),
-        Figure(f"{scenario.name}_cpu", f"{what}: gateway's processor", "us/msg", tuple(microseconds)),
+        Figure(
+            f"ratio_{scenario.name}",
+            f"gateway to Mosquitto, {scenario.what}",
+            "%",
+            (100 * rates[f"gateway_{scenario.name}_rate"] / rates[f"mosquitto_{scenario.name}_rate"],),
+        )
+        for scenario in SCENARIOS
+        if f"mosquitto_{scenario.name}_rate" in rates
     ]
 
 
-def _load(generator: Path, instance: Instance, devices: list[Device], window: int, seconds: float) -> tuple[int, float]:
-    lines = "".join(f"{device.id} {device.key}\n" for device in devices)
-    command = [str(generator), str(instance.mqtt_port), str(window), str(seconds)]
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=seconds + 60, check=False)
-    if done.returncode:
-        raise Failure(done.stderr.strip())
-    acknowledged, took = done.stdout.split()
-    return int(acknowledged), float(took)
+class _Measured:
+    """One instance under one kind of load after the other."""
+
+    def __init__(self, generator: Path, instance: Instance, options: Options, devices: list[Device]) -> None:
+        self._generator = generator
+        self._instance = instance
+        self._options = options
+        self._devices = devices
+        self.acknowledged = 0
+        self.steady = False
+        self.bystanders = machine.Bystanders(instance.pids.values())
+
+    def published(self, scenario: Scenario) -> list[Figure]:
+        """As fast as it is acknowledged."""
+        instance, runs = self._instance, []
+        for _ in range(self._options.runs):
+            instance.wait_until_stored()
+            before = self._cpu()
+            began_s = time.monotonic()
+            sent = self._send(scenario.connections, scenario.window)
+            instance.wait_until_stored()
+            stored_s = time.monotonic() - began_s
+            gateway_s, consumer_s = (now - was for now, was in zip(self._cpu(), before, strict=True))
+            runs.append(
+                {
+                    "rate": sent.acknowledged / sent.seconds,
+                    "stored": sent.acknowledged / stored_s,
+                    "gateway": gateway_s / sent.acknowledged * 1e6,
+                    "consumer": consumer_s / sent.acknowledged * 1e6,
+                    "load": sent.generator_s / sent.acknowledged * 1e6,
+                }
+            )
+        named = figures_of(
+            runs,
+            {
+                "rate": (f"gateway, durable, {scenario.what}", "msg/s", scenario.target),
+                "stored": ("  until the last one is stored", "msg/s", None),
+                "gateway": ("  processor time of the gateway", "us/msg", None),
+                "consumer": ("  of the consumer", "us/msg", None),
+                "load": ("  of the load generator", "us/msg", None),
+            },
+        )
+        return [figure._replace(name=f"gateway_{scenario.name}_{figure.name}") for figure in named]
+
+    def stored(self) -> list[Figure]:
+        """The highest pace, of a few, at which the backlog does not grow."""
+        self._instance.wait_until_stored()
+        began_s = time.monotonic()
+        flat_out = self._send(*PACED)
+        self._instance.wait_until_stored()
+        pace = flat_out.acknowledged / (time.monotonic() - began_s)
+        sent, backlog = self._paced(pace)
+        for _ in range(MOST_PACES - 1):
+            self.steady = _is_steady(backlog, sent)
+            if self.steady:
+                break
+            pace *= 0.8
+            sent, backlog = self._paced(pace)
+        return [
+            Figure(
+                "stored",
+                "sustained until stored, no growing backlog",
+                "msg/s",
+                (sent.acknowledged / sent.seconds,),
+                STORED,
+            ),
+            Figure("stored_backlog", "  longest backlog meanwhile", "ms", (max(backlog) / pace * 1000,)),
+        ]
+
+    def _paced(self, pace: float) -> tuple[Sent, list[int]]:
+        """Send so many messages a second; returns also how long the backlog was, a few times a second."""
+        backlog: list[int] = []
+        ended = threading.Event()
+        watching = threading.Thread(target=self._watch, args=(backlog, ended))
+        watching.start()
+        sent = self._send(*PACED, pace)
+        ended.set()
+        watching.join()
+        self._instance.wait_until_stored()
+        return sent, backlog
+
+    def idle(self, count: int, target: Target | None) -> Figure:
+        """Memory of the gateway while it holds so many connections."""
+        held = hold(self._generator, self._instance.mqtt_port, self._devices[:count])
+        try:
+            rss_mb = machine.memory_mb(self._instance.pids["mqtt"])[0]
+        finally:
+            held.terminate()
+            held.wait()
+        return Figure(f"idle_{count}", f"gateway with {count} idle connections (RSS)", "MB", (rss_mb,), target)
+
+    def _send(self, connections: int, window: int, per_s: float = 0) -> Sent:
+        devices = self._devices[:connections]
+        sent = send(self._generator, self._instance.mqtt_port, devices, window, self._options.seconds, per_s)
+        self.acknowledged += sent.acknowledged
+        return sent
+
+    def _watch(self, backlog: list[int], ended: threading.Event) -> None:
+        while not ended.wait(SAMPLE_S):
+            ledger = self._instance.ledger()
+            backlog.append(ledger["queued"] + ledger["in_flight"])
+
+    def _cpu(self) -> tuple[float, float]:
+        return self._instance.cpu_seconds("mqtt"), self._instance.cpu_seconds("consumer")
 
 
-def _idle(generator: Path, instance: Instance, devices: list[Device]) -> Figure:
-    """Memory of the gateway for each connection that is held."""
-    pid = instance.pids["mqtt"]
-    before_mb = machine.memory_mb(pid)[0]
-    process = _held(generator, instance, "".join(f"{device.id} {device.key}\n" for device in devices))
-    try:
-        added_mb = machine.memory_mb(pid)[0] - before_mb
-    finally:
-        process.terminate()
-        process.wait()
-    return Figure("idle_connection", "an idle connection weighs", "kB", (added_mb * 1024 / len(devices),))
-
-
-def _held(generator: Path, instance: Instance, lines: str) -> "subprocess.Popen[str]":
-    command = [str(generator), str(instance.mqtt_port), "0", str(HOLD_S)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    if process.stdin is None or process.stdout is None:
-        message = "no pipes"
-        raise RuntimeError(message)
-    process.stdin.write(lines)
-    process.stdin.close()
-    process.stdout.readline()
-    return process
+def _is_steady(backlog: list[int], sent: Sent) -> bool:
+    """Whether a load left no more of its second half behind than a twentieth, or a tenth of a second's worth."""
+    quarter = max(1, len(backlog) // 4)
+    growth = statistics.mean(backlog[-quarter:]) - statistics.mean(backlog[quarter : 2 * quarter] or backlog)
+    return growth <= max(sent.acknowledged / 40, sent.acknowledged / sent.seconds / 10)

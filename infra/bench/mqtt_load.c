@@ -1,9 +1,10 @@
 /* Publishes over MQTT 3.1.1 with QoS 1 as fast as it is acknowledged, from one process, so that the gateway and not its
  * client is what is measured.
  *
- *   mqtt_load PORT WINDOW SECONDS < devices        a line for each connection: DEVICE_ID KEY
+ *   mqtt_load PORT WINDOW SECONDS [RATE] < devices        a line for each connection: DEVICE_ID KEY
  *
- * Prints how many messages were acknowledged and in how many seconds. Each has 5 values and a time of its own.
+ * Prints how many messages were acknowledged and in how many seconds. Each has 5 values and a time of its own. RATE is
+ * the most messages a second, of all connections together.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,7 +20,8 @@
 
 #define MAX_CONNECTIONS 16384
 #define MAX_PACKET 512
-#define FIRST_MS 1767225600000LL
+#define FIRST_MS 1400000000000LL
+#define MS_BETWEEN_RUNS 100000LL
 
 typedef unsigned char byte;
 
@@ -32,6 +34,9 @@ struct connection {
 };
 
 static struct connection connections[MAX_CONNECTIONS];
+static long long first_ms; /* runs that begin in different seconds write different points */
+static double began_s, rate;
+static long sent_by_all;
 
 static void fail(const char *what) {
     fprintf(stderr, "mqtt_load: %s: %s\n", what, strerror(errno));
@@ -94,7 +99,8 @@ static void sign_in(struct connection *each, int port, const char *id, const cha
 static void fill(struct connection *each, int window) {
     static byte out[1 << 20];
     int length = 0;
-    while (each->sent - each->acknowledged < window && length < (int)sizeof out - MAX_PACKET) {
+    long allowed = rate > 0 ? (long)((now_s() - began_s) * rate) : sent_by_all + window;
+    while (each->sent - each->acknowledged < window && sent_by_all < allowed && length < (int)sizeof out - MAX_PACKET) {
         byte body[MAX_PACKET];
         byte *at = put_text(body, each->topic);
         int packet_id = each->sent % 65535 + 1;
@@ -103,9 +109,10 @@ static void fill(struct connection *each, int window) {
         at += sprintf((char *)at,
                       "{\"data\":{\"temperature\":%.1f,\"humidity\":%ld,\"pressure\":1013.25,\"ok\":true,\"n\":%ld},"
                       "\"timestamp\":%lld}",
-                      20 + each->sent % 100 / 10.0, each->sent % 100, each->sent, FIRST_MS + each->sent);
+                      20 + each->sent % 100 / 10.0, each->sent % 100, each->sent, first_ms + each->sent);
         length += put_packet(out + length, 0x32, body, at - body);
         each->sent++;
+        sent_by_all++;
     }
     write_all(each->socket, out, length);
 }
@@ -128,12 +135,14 @@ static void take(struct connection *each) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 4) {
-        fprintf(stderr, "usage: mqtt_load PORT WINDOW SECONDS < devices\n");
+    if (count != 4 && count != 5) {
+        fprintf(stderr, "usage: mqtt_load PORT WINDOW SECONDS [RATE] < devices\n");
         return 2;
     }
-    int port = atoi(arguments[1]), window = atoi(arguments[2]), number = 0, poll = epoll_create1(0);
+    int port = atoi(arguments[1]), window = atoi(arguments[2]), number = 0, turn = 0, poll = epoll_create1(0);
     double seconds = atof(arguments[3]);
+    rate = count == 5 ? atof(arguments[4]) : 0;
+    first_ms = FIRST_MS + (long long)(time(NULL) % 1000000) * MS_BETWEEN_RUNS;
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
@@ -151,15 +160,23 @@ int main(int count, char **arguments) {
         sleep((unsigned)seconds);
         return 0;
     }
-    double began_s = now_s();
+    began_s = now_s();
     for (int each = 0; each < number; each++)
         fill(&connections[each], window);
     while (now_s() - began_s < seconds) {
         struct epoll_event ready[256];
-        int found = epoll_wait(poll, ready, 256, 1000);
+        int found = epoll_wait(poll, ready, 256, rate > 0 ? 1 : 1000);
         for (int each = 0; each < found; each++) {
             take(ready[each].data.ptr);
-            fill(ready[each].data.ptr, window);
+            if (rate == 0)
+                fill(ready[each].data.ptr, window);
+        }
+        /* With a pace each connection gets its turn with one message, as a fleet would send. */
+        for (int each = 0; rate > 0 && each < number; each++, turn = (turn + 1) % number) {
+            long next = connections[turn].sent - connections[turn].acknowledged + 1;
+            if (sent_by_all >= (long)((now_s() - began_s) * rate))
+                break;
+            fill(&connections[turn], next < window ? next : window);
         }
     }
     long acknowledged = 0;

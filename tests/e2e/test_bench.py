@@ -16,6 +16,7 @@ FIGURES = {
     "http": {"import_app", "bare_64", "idle_pss", "single_1_rate", "single_64_rate", "single_64_p99", "batch_stored"},
     "store": {"write_1000", "write_10000", "send_1", "send_64", "receive"},
     "query": {"latest", "range", "windows"},
+    "mqtt": {"gateway_8x20_rate", "gateway_50x1_rate", "gateway_200x1_rate", "stored", "idle_100"},
 }
 
 
