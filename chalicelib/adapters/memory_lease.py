@@ -23,7 +23,7 @@ class MemoryLease:
 
     def renew(self, tenure: Tenure, *, ttl_s: float, now_ms: int, note: str = "") -> bool:
         with self._lock:
-            number, held = self._held.get(tenure.name, (0, Tenant("", 0, "")))
+            number, held = self._held.get(tenure.name, (-1, Tenant("", 0, "")))
             if number != tenure.number:
                 return False
             self._held[tenure.name] = number, Tenant(held.holder, now_ms + round(ttl_s * 1000), note)

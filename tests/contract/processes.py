@@ -1,5 +1,6 @@
 """What tests run in processes of their own: light imports, plain arguments and results."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -9,6 +10,7 @@ from chalicelib.adapters.memory_limiter import MemoryLimiter
 from chalicelib.adapters.redis_limiter import RedisLimiter
 from chalicelib.adapters.sqlite_counters import SqliteCounters
 from chalicelib.adapters.sqlite_idempotency import SqliteIdempotency
+from chalicelib.adapters.sqlite_lease import SqliteLease
 from chalicelib.adapters.sqlite_presence import SqlitePresence
 from chalicelib.model import DeviceRef, Sighting
 from chalicelib.ports import Limit
@@ -44,6 +46,12 @@ def take(url: str, times: int, limit: Limit) -> int:
     allowed = sum(limiter.take("shared", limit, now_ms=0).allowed for _ in range(times))
     limiter.close()
     return allowed
+
+
+def acquire(path: str, now_ms: int) -> bool:
+    """Whether this process got the lease."""
+    lease = SqliteLease(path)
+    return lease.acquire("bridge", str(os.getpid()), ttl_s=3.0, now_ms=now_ms) is not None
 
 
 def see(path: str, times_ms: Sequence[int]) -> None:

@@ -56,6 +56,16 @@ def test_adding_an_id_again_changes_nothing(repository: CommandRepository) -> No
     assert [command.payload for command in repository.pending([ONE, TWO], now_ms=NOW_MS)] == [1, 3]
 
 
+def test_queued_are_those_of_the_whole_tenant_that_were_never_sent(repository: CommandRepository) -> None:
+    first, second, sent, expired = a_command(), a_command(TWO), a_command(), a_command(expires_ms=NOW_MS)
+    repository.add(first, sent, expired, a_command(ELSEWHERE))
+    repository.add(second)
+    repository.advance(ONE, sent.id, CommandStatus.SENT, now_ms=NOW_MS)
+    assert repository.queued("default", now_ms=NOW_MS) == [first, second]
+    assert repository.queued("default", now_ms=NOW_MS, limit=1) == [first]
+    assert repository.queued("nobody", now_ms=NOW_MS) == []
+
+
 def test_pending_is_in_the_order_of_adding_and_of_these_devices_only(repository: CommandRepository) -> None:
     """Also when the clock of a second API process is behind."""
     late, early = a_command(created_ms=NOW_MS + 5), a_command(created_ms=NOW_MS)
