@@ -46,6 +46,7 @@ WORKERS = (
         uses=(
             "devices:read",
             "devices:write",
+            "queue:tidy",
             "readings:delete",
             "idempotency:write",
             "counters:write",
@@ -63,12 +64,14 @@ def store_readings(event: SQSEvent) -> dict[str, Any]:
     """Store what the queue delivers; messages that are to be delivered again are named in the answer."""
     now, now_ms = services(), http.clock_ms()
     messages = [_message(record.to_dict()) for record in event]
+    now.queue.adopt(messages)
     failed = ingest.store_apart(
         messages,
         ingest.Sinks(now.queue, now.readings, now.devices, now.presence, read=iot_core.reader(now.devices, now.limits)),
         last_receive=now.settings.max_receives,
         now_ms=now_ms,
     )
+    now.queue.settled([message.receipt for message in messages if message.id not in failed], now_ms=now_ms)
     if IN_LAMBDA:
         log.info("Stored", extra={"fields": emf.of_batch(now.settings.stage, messages, failed, now_ms=now_ms)})
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
@@ -92,6 +95,7 @@ def authorize_mqtt(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def keep_up(event: Any) -> None:  # noqa: ARG001 - every schedule is handed its event
     """Retention, purging of removed devices, forgetting of what is too old to matter."""
     now = services()
+    now.queue.tidy(now_ms=http.clock_ms())
     upkeep.tidy(
         dict(now.settings.retention_days),
         devices=now.devices,
@@ -106,11 +110,12 @@ def keep_up(event: Any) -> None:  # noqa: ARG001 - every schedule is handed its 
 
 def _message(record: dict[str, Any]) -> Message:
     attributes = record["attributes"]
+    readings = record["messageAttributes"].get("readings", NOT_COUNTED).get("stringValue", "")
     return Message(
         id=record["messageId"],
         body=record["body"],
         receipt=record["receiptHandle"],
-        readings=int(record["messageAttributes"].get("readings", NOT_COUNTED)["stringValue"]),
+        readings=int(readings) if readings.isdecimal() else 0,
         receive_count=int(attributes["ApproximateReceiveCount"]),
         sent_ms=int(attributes["SentTimestamp"]),
     )

@@ -325,6 +325,14 @@ class TelemetryQueue(Protocol):
         """
         ...
 
+    def adopt(self, messages: Sequence[Message]) -> None:
+        """Somebody else received *messages* from this queue for us, as Lambda does, and will delete them."""
+        ...
+
+    def settled(self, receipts: Sequence[str], *, now_ms: int) -> None:
+        """The readings of those that were adopted are stored: for a ledger that is not kept with the messages."""
+        ...
+
     def delete(self, receipts: Sequence[str], *, now_ms: int) -> None:
         """Their readings are stored. A stale receipt does nothing."""
         ...
@@ -364,6 +372,10 @@ class TelemetryQueue(Protocol):
 
     def discard_letter(self, letter_id: str, *, now_ms: int) -> bool:
         """Drop a buried message for good. False: no such letter."""
+        ...
+
+    def tidy(self, *, now_ms: int) -> None:
+        """Every few minutes: what the backend set aside by itself becomes dead letters."""
         ...
 
     def ledger(self) -> Ledger:

@@ -49,7 +49,12 @@ class Settings:
     port: int = setting("PORT", between(0, 65_535), 5000, "port of the HTTP front; 0 takes a free one")
     data: Path = setting("IOTFLOW_DATA", Path, Path("var"), "folder of the embedded databases, logs and secrets")
     devices: str = setting("IOTFLOW_DEVICES", one_of("sqlite", "memory"), "sqlite", "where device records live")
-    queue: str = setting("IOTFLOW_QUEUE", one_of("sqlite", "memory"), "sqlite", "where accepted readings wait")
+    queue: str = setting("IOTFLOW_QUEUE", one_of("sqlite", "sqs", "memory"), "sqlite", "where accepted readings wait")
+    queue_url: str = setting("IOTFLOW_QUEUE_URL", str, "", "the SQS queue, for IOTFLOW_QUEUE=sqs")
+    table: str = setting("IOTFLOW_TABLE", str, "", "the DynamoDB table of records, for whatever lives there")
+    dead_letter_url: str = setting(
+        "IOTFLOW_DEAD_LETTER_URL", str, "", "the queue of its redrive policy, for IOTFLOW_QUEUE=sqs"
+    )
     store: str = setting("IOTFLOW_STORE", one_of("sqlite", "iotdb", "memory"), "sqlite", "where telemetry is stored")
     devices_file: Path | None = setting(
         "DATABASE_URL", sqlite_path, None, "sqlite:///PATH of the device records", shown="sqlite:///var/devices.db"
@@ -338,6 +343,9 @@ def _refuse_open_doors(settings: Settings) -> None:
             if password == "root":  # noqa: S105 - refused
                 message = f"{name}=root is IoTDB's default: outside the local stage, use an account of your own"
                 raise SettingsError(message)
+    if settings.queue == "sqs" and not (settings.queue_url and settings.dead_letter_url and settings.table):
+        message = "IOTFLOW_QUEUE=sqs needs IOTFLOW_QUEUE_URL, IOTFLOW_DEAD_LETTER_URL and IOTFLOW_TABLE"
+        raise SettingsError(message)
     if (settings.mqtt_certificate is None) != (settings.mqtt_private_key is None):
         message = "MQTT_TLS_CERTIFICATE and MQTT_TLS_PRIVATE_KEY are given together, or neither"
         raise SettingsError(message)

@@ -103,6 +103,18 @@ class Services:
             from chalicelib.adapters.memory_queue import MemoryQueue
 
             return MemoryQueue(max_receive_count=self.settings.max_receives)
+        if self.settings.queue == "sqs":
+            from chalicelib.adapters.aws_client import LONG_POLL_S
+            from chalicelib.adapters.sqs_queue import SqsQueue
+
+            chosen = self.settings
+            return SqsQueue(
+                chosen.queue_url,
+                chosen.dead_letter_url,
+                chosen.table,
+                max_receive_count=chosen.max_receives,
+                wait_s=LONG_POLL_S,
+            )
         from chalicelib.adapters.sqlite_queue import SqliteQueue
 
         return SqliteQueue(self._file("queue.db"), max_receive_count=self.settings.max_receives)

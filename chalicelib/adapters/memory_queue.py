@@ -72,6 +72,15 @@ class MemoryQueue:
                 messages.append(_message(number, held))
             return messages
 
+    def adopt(self, messages: Sequence[Message]) -> None:
+        """Nobody else receives from here."""
+
+    def settled(self, receipts: Sequence[str], *, now_ms: int) -> None:
+        """The ledger is kept with the messages: `delete` does it."""
+
+    def tidy(self, *, now_ms: int) -> None:
+        """`receive` buries what it would have received too often."""
+
     def delete(self, receipts: Sequence[str], *, now_ms: int) -> None:  # noqa: ARG002 - the port's
         with self._lock:
             for number in self._current(receipts):

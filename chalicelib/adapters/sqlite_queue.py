@@ -70,6 +70,15 @@ class SqliteQueue:
             tables.take(connection, taken, taken_ms=now_ms, visible_ms=now_ms + round(visibility_s * 1000))
         return [message.received() for message in taken]
 
+    def adopt(self, messages: Sequence[Message]) -> None:
+        """Nobody else receives from here."""
+
+    def settled(self, receipts: Sequence[str], *, now_ms: int) -> None:
+        """The ledger is kept with the messages: `delete` does it."""
+
+    def tidy(self, *, now_ms: int) -> None:
+        """`receive` buries what it would have received too often."""
+
     def delete(self, receipts: Sequence[str], *, now_ms: int) -> None:  # noqa: ARG002 - the port's
         with self._database.transaction() as connection:
             held = tables.current(connection, receipts)

@@ -2,12 +2,17 @@
 
 from typing import Any
 
+from chalice.utils import to_cfn_resource_name
+
 from infra.aws.functions import lambda_name
-from infra.aws.names import dead_letters_name, queue_name, table_name
+from infra.aws.names import CONSUMER, dead_letters_name, queue_name, table_name
 
 Json = dict[str, Any]
 
 MINUTE_S = 60
+METRICS = "IoTFlow"
+BURIED = '{ $.message = "*is a dead letter*" }'
+"""What the consumer logs when it buries a message; the dead-letter queue has only those that SQS moved."""
 WAITING_S = 300
 """A reading that waits so long is not being stored."""
 
@@ -20,7 +25,7 @@ def alarms(app_name: str, stage_name: str, *, visibility_s: int) -> Json:
         stage_name: Likewise.
         visibility_s: A message that one failed run held is so much older; it is no alarm yet.
     """
-    consumer = lambda_name(app_name, stage_name, "store_readings")
+    consumer = lambda_name(app_name, stage_name, CONSUMER)
     api = {"ApiName": app_name, "Stage": stage_name}
     return {
         "AlarmTopic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": f"iotflow-alarms-{stage_name}"}},
@@ -29,6 +34,13 @@ def alarms(app_name: str, stage_name: str, *, visibility_s: int) -> Json:
             _metric(
                 "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", QueueName=dead_letters_name(stage_name)
             ),
+            threshold=0,
+            minutes=1,
+        ),
+        "BuriedMetric": buried_metric(app_name, stage_name),
+        "BuriedAlarm": _alarm(
+            "The store refuses readings; they wait for somebody to replay or discard them",
+            _metric(METRICS, f"DeadLetters-{stage_name}", "Sum"),
             threshold=0,
             minutes=1,
         ),
@@ -62,6 +74,25 @@ def alarms(app_name: str, stage_name: str, *, visibility_s: int) -> Json:
             threshold=0,
             minutes=5,
         ),
+    }
+
+
+def buried_metric(app_name: str, stage_name: str) -> Json:
+    """Counts in the consumer's log what it buried; the log group is chalice's, and must be there before."""
+    transformation = {
+        "MetricNamespace": METRICS,
+        "MetricName": f"DeadLetters-{stage_name}",
+        "MetricValue": "1",
+        "DefaultValue": 0,
+    }
+    return {
+        "Type": "AWS::Logs::MetricFilter",
+        "DependsOn": to_cfn_resource_name(f"{CONSUMER}_log_group"),
+        "Properties": {
+            "LogGroupName": f"/aws/lambda/{lambda_name(app_name, stage_name, CONSUMER)}",
+            "FilterPattern": BURIED,
+            "MetricTransformations": [transformation],
+        },
     }
 
 

@@ -1,6 +1,8 @@
 """How things are called on AWS, by stage."""
 
 STAGES = ("local", "dev", "prod")
+CONSUMER = "store_readings"
+"""The function that the queue feeds."""
 
 
 def table_name(stage: str) -> str:

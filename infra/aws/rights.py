@@ -21,6 +21,7 @@ _PUT = (
 _READ_TABLE = {TABLE: _GET, INDEXES: ("dynamodb:Query",)}
 _WRITE_TABLE = {TABLE: _PUT, INDEXES: ("dynamodb:Query",)}
 _ASK_QUEUE = "sqs:GetQueueAttributes"
+_BURY = ("dynamodb:PutItem", "dynamodb:UpdateItem")
 _TAKE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", _ASK_QUEUE, "sqs:ReceiveMessage")
 
 
@@ -43,15 +44,19 @@ RIGHTS: dict[str, Right] = {
     "devices:write": _right("add update remove forget", _WRITE_TABLE),
     "credentials:read": _right("get of_device of_kind", _READ_TABLE),
     "credentials:write": _right("add expire remove", _WRITE_TABLE),
-    "queue:write": _right("send", {QUEUE: ("sqs:SendMessage",)}),
-    "queue:read": _right(
-        "ledger oldest_age_s check",
-        {QUEUE: (_ASK_QUEUE,), DEAD_LETTERS: (_ASK_QUEUE,)},
+    "queue:write": _right("send", {QUEUE: ("sqs:SendMessage",), TABLE: ("dynamodb:UpdateItem",)}),
+    "queue:read": _right("ledger oldest_age_s check", {QUEUE: (_ASK_QUEUE,), TABLE: ("dynamodb:Query",)}),
+    "queue:consume": _right(
+        "adopt settled receive delete release bury discard", {QUEUE: (*_TAKE, "sqs:SendMessage"), TABLE: _BURY}
     ),
-    "queue:consume": _right("receive delete release bury discard", {QUEUE: _TAKE, DEAD_LETTERS: ("sqs:SendMessage",)}),
+    "queue:tidy": _right("tidy", {DEAD_LETTERS: ("sqs:DeleteMessage", "sqs:ReceiveMessage"), TABLE: _BURY}),
     "queue:dead-letters": _right(
         "dead_letters dead_letter replay discard_letter",
-        {QUEUE: ("sqs:SendMessage",), DEAD_LETTERS: (*_TAKE, "sqs:SendMessage")},
+        {
+            QUEUE: ("sqs:SendMessage",),
+            DEAD_LETTERS: ("sqs:DeleteMessage", "sqs:ReceiveMessage"),
+            TABLE: (*_BURY, "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"),
+        },
     ),
     "presence:read": _right("read online check", _READ_TABLE),
     "presence:write": _right("mark forget", _WRITE_TABLE),

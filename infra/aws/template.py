@@ -13,13 +13,12 @@ from chalice.utils import to_cfn_resource_name
 from infra.aws import alarms, dashboard, iot, layer
 from infra.aws.configuration import with_declaration
 from infra.aws.functions import functions
-from infra.aws.names import dead_letters_name, queue_name, table_name
+from infra.aws.names import CONSUMER, dead_letters_name, queue_name, table_name
 from infra.aws.packaging import PYTHON
 from infra.aws.table import table
 
 Json = dict[str, Any]
 
-CONSUMER = "store_readings"
 VISIBILITY_FACTOR = 6
 """Of the consumer's time-out. Source: AWS Lambda, Using Lambda with Amazon SQS, configuring a queue."""
 RETENTION_S = 14 * 86_400

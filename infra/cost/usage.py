@@ -6,7 +6,7 @@ AWS: those two numbers are assumptions, and stand here to be replaced by an oper
 """
 
 from infra.aws.functions import functions
-from infra.aws.template import CONSUMER
+from infra.aws.names import CONSUMER
 
 WHOLE_PROCESSOR_MB = 1769
 """Memory at which Lambda gives a function one processor. Source: AWS Lambda, Configure function memory."""

@@ -11,10 +11,13 @@ from chalicelib.adapters.memory_queue import MemoryQueue
 from chalicelib.adapters.sqlite_queue import SqliteQueue
 from chalicelib.model import Message
 from chalicelib.ports import TelemetryQueue
+from tests.contract import sqs
 
 NOW_MS = 1_750_000_000_000
 MAX_RECEIVE_COUNT = 3
-ADAPTERS = ["memory", "sqlite"]
+LOCAL = ["memory", "sqlite"]
+"""Exact to the millisecond, in order, with a ledger in the same transaction."""
+ADAPTERS = [*LOCAL, "sqs"]
 
 
 class Queue(TelemetryQueue, Protocol):
@@ -29,6 +32,10 @@ class Queue(TelemetryQueue, Protocol):
 def opened(adapter: str, folder: Path, **options: Any) -> Iterator[Queue]:
     """The queue of this *adapter*, empty unless *folder* has one; closed at the end."""
     options = {"max_receive_count": MAX_RECEIVE_COUNT, **options}
+    if adapter == "sqs":
+        with sqs.on_moto(**options) as queue_on_moto:
+            yield queue_on_moto
+        return
     queue: Queue = MemoryQueue(**options) if adapter == "memory" else SqliteQueue(folder / "queue.db", **options)
     try:
         yield queue

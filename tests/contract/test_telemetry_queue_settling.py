@@ -6,12 +6,19 @@ from pathlib import Path
 import pytest
 
 from chalicelib.model import Ledger
-from tests.contract.queues import ADAPTERS, NOW_MS, Queue, opened, receive, send, settle_in_every_way, take_one
+from tests.contract.queues import ADAPTERS, LOCAL, NOW_MS, Queue, opened, receive, send, settle_in_every_way, take_one
 
 
 @pytest.fixture(params=ADAPTERS)
 def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
     """An empty queue that delivers a message three times."""
+    with opened(request.param, tmp_path) as queue:
+        yield queue
+
+
+@pytest.fixture(params=LOCAL)
+def local_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
+    """The same, of this machine."""
     with opened(request.param, tmp_path) as queue:
         yield queue
 
@@ -34,13 +41,13 @@ def test_delete_with_the_same_receipt_twice_counts_once(queue: Queue) -> None:
     assert queue.ledger() == Ledger(5, 5, 0, 0, 0, 0)
 
 
-def test_delete_takes_a_thousand_receipts(queue: Queue) -> None:
-    send(queue, *(str(number) for number in range(1000)))
-    messages = receive(queue, limit=1000)
+def test_delete_takes_a_thousand_receipts(local_queue: Queue) -> None:
+    send(local_queue, *(str(number) for number in range(1000)))
+    messages = receive(local_queue, limit=1000)
 
-    queue.delete([message.receipt for message in messages], now_ms=NOW_MS)
+    local_queue.delete([message.receipt for message in messages], now_ms=NOW_MS)
 
-    assert queue.ledger() == Ledger(1000, 1000, 0, 0, 0, 0)
+    assert local_queue.ledger() == Ledger(1000, 1000, 0, 0, 0, 0)
 
 
 def test_delete_after_the_visibility_ended_still_works_before_the_next_delivery(queue: Queue) -> None:
@@ -82,16 +89,16 @@ def test_receipt_of_a_settled_message_fits_no_later_message(queue: Queue) -> Non
     assert queue.ledger() == Ledger(2, 1, 0, 1, 0, 0)
 
 
-def test_release_makes_visible_after_the_delay_and_keeps_the_count(queue: Queue) -> None:
-    message = take_one(queue, readings=2)
+def test_release_makes_visible_after_the_delay_and_keeps_the_count(local_queue: Queue) -> None:
+    message = take_one(local_queue, readings=2)
 
-    queue.release([message.receipt], delay_s=2.5, now_ms=NOW_MS)
+    local_queue.release([message.receipt], delay_s=2.5, now_ms=NOW_MS)
 
-    assert queue.ledger() == Ledger(2, 0, 2, 0, 0, 0)
-    assert receive(queue, now_ms=NOW_MS + 2_499) == []
-    [again] = receive(queue, now_ms=NOW_MS + 2_500)
+    assert local_queue.ledger() == Ledger(2, 0, 2, 0, 0, 0)
+    assert receive(local_queue, now_ms=NOW_MS + 2_499) == []
+    [again] = receive(local_queue, now_ms=NOW_MS + 2_500)
     assert again.receive_count == 2
-    assert queue.ledger() == Ledger(2, 0, 0, 2, 0, 0)
+    assert local_queue.ledger() == Ledger(2, 0, 0, 2, 0, 0)
 
 
 def test_release_without_delay_is_visible_at_once(queue: Queue) -> None:
@@ -156,8 +163,9 @@ def test_discard_counts_what_was_dropped_and_what_was_stored(queue: Queue) -> No
 
 
 def test_dead_letters_are_paged_by_id(queue: Queue) -> None:
-    sent = send(queue, *(str(number) for number in range(7)))
-    for message in reversed(receive(queue)):
+    send(queue, *(str(number) for number in range(7)))
+    messages = receive(queue)
+    for message in reversed(messages):
         queue.bury(message.receipt, reason="bad", now_ms=NOW_MS)
 
     pages, after_id = [], None
@@ -165,7 +173,8 @@ def test_dead_letters_are_paged_by_id(queue: Queue) -> None:
         pages.append([letter.id for letter in page])
         after_id = page[-1].id
 
-    assert pages == [sent[:3], sent[3:6], sent[6:]]
+    ids = sorted(message.id for message in messages)
+    assert pages == [ids[:3], ids[3:6], ids[6:]]
 
 
 def test_dead_letter_of_an_unknown_id_is_none(queue: Queue) -> None:
