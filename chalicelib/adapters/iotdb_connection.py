@@ -6,7 +6,7 @@ answer to another call. (The package's own Session goes on and hands the old ans
 
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -16,7 +16,6 @@ from iotdb.thrift.rpc.ttypes import (
     TSCloseSessionReq,
     TSExecuteStatementReq,
     TSFetchResultsReq,
-    TSInsertRecordsReq,
     TSOpenSessionReq,
     TSProtocolVersion,
 )
@@ -28,6 +27,7 @@ from thrift.transport.TSSLSocket import TSSLSocket
 from thrift.transport.TTransport import TFramedTransport, TTransportException
 
 from chalicelib.adapters.iotdb_blocks import Block, decode
+from chalicelib.adapters.iotdb_frames import Rows, insert_records
 from chalicelib.adapters.iotdb_status import refusal
 
 CONNECT_TIMEOUT_S = 2.0
@@ -109,25 +109,14 @@ class Connection:
         self._session = opened.sessionId
         self._statement = self._stub.requestStatementId(self._session)
 
-    def insert(
-        self,
-        devices: Sequence[str],
-        times_ms: Sequence[int],
-        measurements: Sequence[Sequence[str]],
-        values: Sequence[bytes],
-        *,
-        timeout_s: float,
-    ) -> None:
-        """Write one row for each item; durable when it returns."""
-        request = TSInsertRecordsReq(
-            sessionId=self._session,
-            prefixPaths=devices,
-            measurementsList=measurements,
-            valuesList=values,
-            timestamps=times_ms,
-            isAligned=True,
-        )
-        _must_be_good(self._call(lambda: self._stub.insertRecords(request), timeout_s))
+    def insert(self, rows: Rows, *, timeout_s: float) -> None:
+        """Write rows of aligned devices; durable when it returns."""
+
+        def send_and_wait() -> Any:
+            self._socket.write(insert_records(rows, session=self._session, sequence=0))
+            return self._stub.recv_insertRecords()
+
+        _must_be_good(self._call(send_and_wait, timeout_s))
 
     def execute(self, statement: str, *, timeout_s: float) -> None:
         """Run a statement that has no result."""

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from chalicelib.adapters import iotdb_frames as frames
 from chalicelib.adapters.iotdb_client import Client
-from chalicelib.adapters.iotdb_names import SeriesName, encode, quoted
+from chalicelib.adapters.iotdb_columns import Shape
+from chalicelib.adapters.iotdb_names import SeriesName, device_path, encode, quoted
 from chalicelib.adapters.iotdb_status import Refusal
 from chalicelib.adapters.iotdb_types import EXACT, Slots
 from chalicelib.model import Declared, DeviceRef, MeasurementType, Reading, Value
@@ -20,13 +22,31 @@ _ASK_EACH = 8
 Layout = dict[str, Slots]
 """Measurement -> its series."""
 
-
 Declarations = Callable[[DeviceRef], Declared]
 """What is declared of a device's measurements."""
 
 
+class Known:
+    """What is known of one device.
+
+    Attributes:
+        path: Of the device.
+        fragment: Its path, as it goes on the wire.
+        layout: Its series; whoever adds some clears `shapes`.
+        shapes: By names of measurements, what rows of them look like.
+    """
+
+    __slots__ = ("fragment", "layout", "path", "shapes")
+
+    def __init__(self, path: str, layout: Layout) -> None:
+        self.path = path
+        self.fragment = frames.text(path)
+        self.layout = layout
+        self.shapes: dict[tuple[str, ...], Shape] = {}
+
+
 class Layouts:
-    """Series by device path. Hold `lock` while using what `of` returns, for writers change it.
+    """Series by device. Hold `lock` while using what `of` returns, for writers change it.
 
     Args:
         client: The calls.
@@ -39,64 +59,62 @@ class Layouts:
         self._client = client
         self._database = database
         self._declared = declared
-        self._known: dict[str, Layout] = {}
+        self._known: dict[DeviceRef, Known] = {}
         self._since_s = time.monotonic()
 
-    def load(self, devices: Iterable[str]) -> None:
-        """Ask for those that are not known."""
+    def of(self, devices: Sequence[DeviceRef]) -> list[Known]:
+        """What is known of each; asks for those that are new.
+
+        Raises:
+            Unavailable: The server does not answer.
+        """
         with self.lock:
             if time.monotonic() - self._since_s > MAX_AGE_S or len(self._known) > MAX_DEVICES:
-                self._known.clear()
+                self._known = {}
                 self._since_s = time.monotonic()
-            missing = [device for device in devices if device not in self._known]
-            if len(missing) > _ASK_EACH:
-                self._ask(self._database)
-            else:
-                for device in missing:
-                    self._ask(device)
-            for device in missing:
-                self._known.setdefault(device, {})
+            try:
+                return [self._known[device] for device in devices]
+            except KeyError:
+                self._load({device for device in devices if device not in self._known})
+            return [self._known[device] for device in devices]
 
-    def of(self, device: str) -> Layout:
-        """The device's series, to be added to."""
-        return self._known.setdefault(device, {})
-
-    def introduce(self, reading: Reading, device: str) -> Layout:
-        """The device's series, with all that the reading adds to them.
+    def introduce(self, reading: Reading, known: Known) -> None:
+        """Add all measurements of the reading that are new to its device.
 
         A series is made by its first value, but one whose type is declared is made here: the server would take some
         values of that type for a series that another process just made with another type, and change them silently.
         """
-        layout = self.of(device)
-        new = {name: value for name, value in reading.values.items() if name not in layout}
+        new = {name: value for name, value in reading.values.items() if name not in known.layout}
         wanted = _types(new, self._declared(reading.device))
         if wanted:
             try:
-                self._client.execute(_creation(device, wanted))
+                self._client.execute(_creation(known.path, wanted))
             except Refusal as refused:
                 if not refused.is_already_there:
                     raise
-                self.forget([device])
-                self.load([device])
-                layout = self.of(device)
-                if not wanted.keys() <= layout.keys():  # nothing is made when one of them is there
-                    return self.introduce(reading, device)
+                known.layout = series_below(self._client, known.path).get(known.path, {})
+                if not wanted.keys() <= known.layout.keys():  # nothing is made when one of them is there
+                    return self.introduce(reading, known)
             else:
                 for name, declared in wanted.items():
-                    layout.setdefault(name, Slots(name)).declare(declared)
+                    known.layout.setdefault(name, Slots(name)).declare(declared)
         for name in new:
-            layout.setdefault(name, Slots(name))
-        return layout
+            known.layout.setdefault(name, Slots(name))
+        return None
 
-    def forget(self, devices: Iterable[str]) -> None:
+    def forget(self, devices: Iterable[DeviceRef]) -> None:
         """Ask for them again before the next write."""
         with self.lock:
             for device in devices:
                 self._known.pop(device, None)
 
-    def _ask(self, path: str) -> None:
-        for device, layout in series_below(self._client, path).items():
-            self._known.setdefault(device, layout)
+    def _load(self, missing: Iterable[DeviceRef]) -> None:
+        paths = {device: device_path(self._database, device) for device in missing}
+        found: dict[str, Layout] = {}
+        for path in [self._database] if len(paths) > _ASK_EACH else paths.values():
+            found |= series_below(self._client, path)
+        for device, path in paths.items():
+            self._known[device] = Known(path, found.get(path, {}))
 
 
 def _types(new: Mapping[str, Value], declared: Declared) -> dict[str, MeasurementType]:

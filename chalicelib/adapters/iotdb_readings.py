@@ -15,12 +15,11 @@ from chalicelib.adapters.iotdb_layout import Declarations, Layouts
 from chalicelib.adapters.iotdb_names import device_path, quoted
 from chalicelib.adapters.iotdb_read import Range, Reader
 from chalicelib.adapters.iotdb_status import NO_SUCH_PATH, Refusal
-from chalicelib.adapters.iotdb_write import Placed, Writer
+from chalicelib.adapters.iotdb_write import Writer
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
 from chalicelib.errors import Unavailable
 from chalicelib.model import DeviceRef, Reading, Value
 from chalicelib.ports import Rejected
-from chalicelib.storable import sift
 from chalicelib.windows import Grid
 
 DATABASE = "root.iotflow"
@@ -52,14 +51,10 @@ class IotdbReadings:
         self._administration = Client(nodes, administrator, patience) if administrator else self._client
         self._database = database
         self._layouts = Layouts(self._client, database, declared)
-        self._writer = Writer(self._client, self._layouts, database, self._flush)
+        self._writer = Writer(self._client, self._layouts, self._flush)
 
     def write(self, readings: Sequence[Reading]) -> list[Rejected]:
-        good, rejected = sift(readings)
-        flawed = {one.position for one in rejected}
-        positions = (position for position in range(len(readings)) if position not in flawed)
-        placed = [Placed(position, reading) for position, reading in zip(positions, good, strict=True)]
-        return sorted(rejected + self._writer.write(placed))
+        return sorted(self._writer.write(readings))
 
     def read(
         self,
@@ -129,7 +124,7 @@ class IotdbReadings:
 
     def purge(self, device: DeviceRef) -> None:
         path = device_path(self._database, device)
-        self._layouts.forget([path])
+        self._layouts.forget([device])
         self._flush()
         try:
             self._client.execute(f"DELETE TIMESERIES {quoted(path)}.**")

@@ -8,6 +8,7 @@ from pathlib import Path
 from struct import pack
 
 from chalicelib.adapters.iotdb_connection import BROKEN, Access, Connection
+from chalicelib.adapters.iotdb_frames import rows
 from chalicelib.adapters.iotdb_status import Refusal
 from infra.failure import Exit, Failure
 from infra.iotdb import accounts, ports
@@ -210,7 +211,7 @@ def take_write_and_read(port: int, access: Access) -> None:
     """
     connection = Connection(HOST, port, access)
     try:
-        connection.insert([f"{_PROBE}.d"], [1], [["x"]], [pack(">bd", 4, 1.0)], timeout_s=10)
+        connection.insert(rows([f"{_PROBE}.d"], [1], [["x"]], [pack(">bd", 4, 1.0)]), timeout_s=10)
         list(connection.query(f"SELECT x FROM {_PROBE}.d", timeout_s=10).blocks)
         connection.execute(f"DELETE DATABASE {_PROBE}", timeout_s=10)
     finally:

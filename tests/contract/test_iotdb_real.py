@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.adapters.iotdb_client import Client
 from chalicelib.adapters.iotdb_connection import Access
+from chalicelib.adapters.iotdb_frames import rows
 from chalicelib.adapters.iotdb_readings import IotdbReadings
 from chalicelib.adapters.iotdb_status import Meaning, Refusal
 from chalicelib.errors import Unavailable
@@ -64,9 +65,9 @@ def test_poison_of_the_reference_is_refused_with_the_class_that_the_writer_relie
     meaning: Meaning,
 ) -> None:
     with iotdb_server.administrator(iotdb) as client:
-        client.run(lambda one, timeout_s: one.insert([PATH], [1], [["m"]], [ONE], timeout_s=timeout_s))
+        client.run(lambda one, timeout_s: one.insert(rows([PATH], [1], [["m"]], [ONE]), timeout_s=timeout_s))
         with pytest.raises(Refusal) as caught:
-            client.run(lambda one, timeout_s: one.insert(devices, times, names, values, timeout_s=timeout_s))
+            client.run(lambda one, timeout_s: one.insert(rows(devices, times, names, values), timeout_s=timeout_s))
     assert (caught.value.code, caught.value.meaning) == (code, meaning)
 
 
