@@ -209,6 +209,14 @@ def test_delete_of_some_measurements_keeps_the_others(reading_store: ReadingStor
     assert reading_store.delete(DEVICE, start_ms=T0, end_ms=T0 + 9, measurements=[]) == 0
 
 
+def test_count_leaves_out_rows_that_lost_their_last_value(reading_store: ReadingStore) -> None:
+    reading_store.write([at(2, b=0), at(1, a="x"), at(3, a=1, b=2)])
+    assert reading_store.delete(DEVICE, start_ms=T0 + 2, end_ms=T0 + 3, measurements=["b"]) == 1
+    assert reading_store.count(DEVICE) == 2
+    assert reading_store.delete(DEVICE, start_ms=T0, end_ms=T0 + 3) == 1
+    assert everything(reading_store) == {3: {"a": 1, "b": 2}}
+
+
 def test_delete_of_more_than_one_slice_is_complete(reading_store: ReadingStore) -> None:
     """The embedded store cuts a delete into transactions of about 50 000 points."""
     names = [f"m{n}" for n in range(100)]
