@@ -8,9 +8,6 @@ from infra.emulators.server import Emulator, Recipe
 from infra.failure import Failure
 from tests.backends import absent
 
-ACCESS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-"""What boto3 wants to be told; no emulator looks at it."""
-
 
 @contextmanager
 def dynamodb() -> Iterator[Emulator]:

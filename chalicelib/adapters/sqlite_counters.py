@@ -1,17 +1,13 @@
 """Counters in a SQLite file."""
 
 import json
-import logging
-import threading
-from collections import defaultdict
 from pathlib import Path
 
+from chalicelib.adapters.count_buffer import CountBuffer
 from chalicelib.adapters.memory_counters import hour_of
 from chalicelib.adapters.sqlite import Database
-from chalicelib.errors import Unavailable
 from chalicelib.ports import Labels
 
-FLUSH_EVERY_MS = 1000
 BUSY_TIMEOUT_MS = 100
 """How long a flush waits for another process's, which takes well under a millisecond: a request waits for it."""
 
@@ -43,8 +39,8 @@ _ADD_HOUR = """
 """
 _SINCE = "SELECT labels, sum(amount) FROM hours WHERE name = ? AND hour_ms >= ? GROUP BY labels"
 
-_Buffer = defaultdict[tuple[str, Labels, int], float]
-_log = logging.getLogger(__name__)
+_Counted = tuple[str, Labels, int]
+"""Name, labels, and the hour in ms."""
 
 
 class SqliteCounters:
@@ -59,20 +55,10 @@ class SqliteCounters:
 
     def __init__(self, path: str | Path) -> None:
         self.database = Database(path, MIGRATIONS, synchronous="NORMAL")
-        self._buffer: _Buffer = defaultdict(float)
-        self._flushed_ms = 0
-        self._failing = False
-        self._lock = threading.Lock()
-        self._flushing = threading.Lock()
+        self._buffer: CountBuffer[_Counted] = CountBuffer(self._write)
 
     def add(self, name: str, labels: Labels = (), amount: float = 1, *, now_ms: int) -> None:
-        with self._lock:
-            self._buffer[name, labels, hour_of(now_ms)] += amount
-            due = not 0 <= now_ms - self._flushed_ms < FLUSH_EVERY_MS
-            if due:
-                self._flushed_ms = now_ms
-        if due:
-            self._flush_if_idle()
+        self._buffer.add(amount, (name, labels, hour_of(now_ms)), now_ms=now_ms)
 
     def flush(self) -> None:
         """Make buffered counts visible to everybody.
@@ -80,8 +66,7 @@ class SqliteCounters:
         Raises:
             Unavailable: They stay buffered.
         """
-        with self._flushing:
-            self._flush()
+        self._buffer.flush()
 
     def totals(self) -> dict[tuple[str, Labels], float]:
         self.flush()
@@ -99,34 +84,7 @@ class SqliteCounters:
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM hours WHERE hour_ms < ?", (hour_of(before_ms),))
 
-    def _flush_if_idle(self) -> None:
-        """Flush unless another thread does; a failure is logged once, until it works again."""
-        if not self._flushing.acquire(blocking=False):
-            return
-        try:
-            self._flush()
-            self._failing = False
-        except Unavailable as error:
-            if not self._failing:
-                _log.warning("Counts stay in memory: %s", error.message)
-            self._failing = True
-        finally:
-            self._flushing.release()
-
-    def _flush(self) -> None:
-        with self._lock:
-            counts, self._buffer = self._buffer, defaultdict(float)
-        if not counts:
-            return
-        try:
-            self._write(counts)
-        except BaseException:
-            with self._lock:
-                for key, amount in counts.items():
-                    self._buffer[key] += amount
-            raise
-
-    def _write(self, counts: _Buffer) -> None:
+    def _write(self, counts: dict[_Counted, float]) -> None:
         rows = [
             {"name": name, "labels": json.dumps(labels, separators=(",", ":")), "hour_ms": hour_ms, "amount": amount}
             for (name, labels, hour_ms), amount in counts.items()

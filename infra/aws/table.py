@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from chalicelib.adapters.dynamo_requests import LIST, PLACE
+from chalicelib.adapters.dynamo_table import INDEX
+
 PARTITION_KEY, SORT_KEY, EXPIRY = "pk", "sk", "expires_s"
-INDEXES: dict[str, tuple[str, str]] = {}
+INDEXES = {INDEX: (LIST, PLACE)}
 """Global secondary indexes: name -> (partition key, sort key)."""
 
 
@@ -24,7 +27,7 @@ def table(name: str) -> dict[str, Any]:
             "SSESpecification": {"SSEEnabled": True},
             "TimeToLiveSpecification": {"AttributeName": EXPIRY, "Enabled": True},
             "DeletionProtectionEnabled": True,
-            **({"GlobalSecondaryIndexes": [_index(*item) for item in INDEXES.items()]} if INDEXES else {}),
+            "GlobalSecondaryIndexes": [_index(*item) for item in INDEXES.items()],
         },
     }
 

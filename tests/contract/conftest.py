@@ -12,6 +12,7 @@ from infra.emulators.server import Emulator
 from infra.iotdb.server import Server
 from tests import emulators
 from tests.contract import iotdb_server
+from tests.contract.dynamo_tables import Tables
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,14 @@ def dynamodb() -> Iterator[Emulator]:
     """A DynamoDB Local that all tests of the run share."""
     with emulators.dynamodb() as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
+    """Makes tables of records; see `dynamo_tables`."""
+    made = Tables(lambda: request.getfixturevalue("dynamodb"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from chalicelib.adapters.dynamo_credentials import DynamoCredentials
+from chalicelib.adapters.dynamo_devices import DynamoDevices
+from chalicelib.adapters.dynamo_table import Table
 from chalicelib.adapters.memory_devices import MemoryCredentials, MemoryDevices
 from chalicelib.adapters.sqlite_credentials import SqliteCredentials
 from chalicelib.adapters.sqlite_devices import SqliteDevices
 from chalicelib.model import Credential, CredentialKind, Device, DeviceDraft
 from chalicelib.ports import CredentialRepository, DeviceRepository
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 
-ADAPTERS = ["memory", "sqlite"]
+RACING = ["memory", "sqlite", "dynamodb"]
+ADAPTERS = [*RACING, "moto"]
 NOW_MS = 1_751_500_000_000
 _numbers = count()
 
@@ -29,14 +34,20 @@ class Records:
         return self.devices.add(draft(name, tenant, location=location), key(tenant), now_ms=now_ms)
 
 
-def open_records(adapter: str, folder: Path) -> Records:
+def open_records(adapter: str, folder: Path, tables: Tables) -> Records:
     """The repositories of *adapter*, empty when *folder* is."""
+    if adapter in SEMANTICS:
+        return _dynamo(tables.new(adapter))
     return _memory(MemoryDevices()) if adapter == "memory" else sqlite(folder / "devices.db")
 
 
 def sqlite(path: Path) -> Records:
     """The SQLite repositories on one file."""
     return Records(SqliteDevices(path), SqliteCredentials(path), lambda: sqlite(path))
+
+
+def _dynamo(table: Table) -> Records:
+    return Records(DynamoDevices(table), DynamoCredentials(table), lambda: _dynamo(table))
 
 
 def _memory(devices: MemoryDevices) -> Records:

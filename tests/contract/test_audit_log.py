@@ -1,4 +1,4 @@
-"""AuditLog: append-only, in memory and SQLite."""
+"""AuditLog: append-only, in memory, SQLite and DynamoDB."""
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.adapters.dynamo_audit import DynamoAudit
 from chalicelib.adapters.memory_audit import MemoryAudit
 from chalicelib.adapters.sqlite_audit import SqliteAudit
 from chalicelib.model import AuditEntry
 from chalicelib.ports import AuditLog
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 
 NOW_MS = 1_700_000_000_000
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def audit(request: pytest.FixtureRequest, tmp_path: Path) -> AuditLog:
+@pytest.fixture(params=["memory", "sqlite", *SEMANTICS])
+def audit(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> AuditLog:
+    if request.param in SEMANTICS:
+        return DynamoAudit(tables.new(request.param))
     return MemoryAudit() if request.param == "memory" else SqliteAudit(tmp_path / "audit.db")
 
 
@@ -80,6 +84,7 @@ def test_audit_takes_any_cursor(audit: AuditLog) -> None:
     assert len(audit.page("default", before_id=2**70)) == 1
 
 
+@pytest.mark.parametrize("audit", ["memory", "sqlite", "dynamodb"], indirect=True)
 def test_audit_loses_nothing_over_threads(audit: AuditLog) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(audit.append, (entry(number) for number in range(100))))

@@ -1,4 +1,4 @@
-"""Commands: their order, their life cycle, and that every process sees the same, in memory and SQLite."""
+"""Commands: their order, their life cycle, and that every process sees the same, in memory, SQLite and DynamoDB."""
 
 import itertools
 from collections.abc import Iterator
@@ -11,10 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from chalicelib.adapters.dynamo_commands import DynamoCommands
 from chalicelib.adapters.memory_commands import MemoryCommands
 from chalicelib.adapters.sqlite_commands import SqliteCommands
 from chalicelib.model import NEXT_STATUSES, RESULT_STATUSES, Command, CommandStatus, DeviceRef
 from chalicelib.ports import CommandRepository
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 from tests.contract.processes import in_processes
 
 NOW_MS = 1_800_000_000_000
@@ -29,13 +31,15 @@ def a_command(device: DeviceRef = ONE, command_id: str = "", **fields: Any) -> C
     return Command(id=command_id or f"command-{next(_numbers)}", device=device, **{**chosen, **fields})
 
 
-def opened(adapter: str, folder: Path) -> CommandRepository:
+def opened(adapter: str, folder: Path, tables: Tables) -> CommandRepository:
+    if adapter in SEMANTICS:
+        return DynamoCommands(tables.new(adapter))
     return MemoryCommands() if adapter == "memory" else SqliteCommands(folder / "commands.db")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CommandRepository]:
-    made = opened(request.param, tmp_path)
+@pytest.fixture(params=["memory", "sqlite", *SEMANTICS])
+def repository(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Iterator[CommandRepository]:
+    made = opened(request.param, tmp_path, tables)
     yield made
     if isinstance(made, SqliteCommands):
         made.database.close()
@@ -93,6 +97,7 @@ def test_backlog_counts_what_is_still_to_be_sent(repository: CommandRepository) 
     assert repository.backlog([], now_ms=NOW_MS) == {}
 
 
+@pytest.mark.parametrize("repository", ["memory", "sqlite", "dynamodb"], indirect=True)
 @pytest.mark.parametrize("status", list(CommandStatus))
 @pytest.mark.parametrize("to", list(CommandStatus))
 def test_a_command_goes_where_the_life_cycle_says_and_nowhere_else(
@@ -195,8 +200,11 @@ def test_revision_grows_with_every_change_and_stays_otherwise(repository: Comman
     assert repository.revision() == seen[-1]
 
 
-def test_of_two_results_at_once_one_wins(repository: CommandRepository) -> None:
-    for _ in range(25):
+@pytest.mark.parametrize(
+    ("repository", "times"), [("memory", 25), ("sqlite", 25), ("dynamodb", 5)], indirect=["repository"]
+)
+def test_of_two_results_at_once_one_wins(repository: CommandRepository, times: int) -> None:
+    for _ in range(times):
         command = a_command(status=CommandStatus.DELIVERED)
         repository.add(command)
 
@@ -231,11 +239,11 @@ def test_processes_share_the_file_and_each_step_has_one_winner(tmp_path: Path) -
 
 
 class LifeCycle(RuleBasedStateMachine):
-    """Two repositories do the same; neither ever goes back, and nothing pending is lost."""
+    """Two repositories do the same, one of them in memory; neither ever goes back, and nothing pending is lost."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, other: CommandRepository) -> None:
         super().__init__()
-        self.sqlite = SqliteCommands(path)
+        self.other = other
         self.memory = MemoryCommands()
         self.tenant = f"tenant-{next(_numbers)}"
         self.devices = [DeviceRef(self.tenant, number) for number in (1, 2)]
@@ -244,15 +252,15 @@ class LifeCycle(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        """The file is shared by all runs: each has a tenant of its own."""
-        assert self.sqlite.counts(self.tenant) == {}
+        """The backend is shared by all runs: each has a tenant of its own."""
+        assert self.other.counts(self.tenant) == {}
 
     @rule(device=st.integers(0, 1), name=st.sampled_from("abcd"), ttl_ms=st.none() | st.integers(1, 5))
     def add(self, device: int, name: str, ttl_ms: int | None) -> None:
         ref = self.devices[device]
         expires_ms = None if ttl_ms is None else self.now_ms + ttl_ms
         command = a_command(ref, name, created_ms=self.now_ms, updated_ms=self.now_ms, expires_ms=expires_ms)
-        self.sqlite.add(command)
+        self.other.add(command)
         self.memory.add(command)
         self.history.setdefault((ref, name), [CommandStatus.QUEUED])
 
@@ -264,7 +272,7 @@ class LifeCycle(RuleBasedStateMachine):
     )
     def advance(self, device: int, name: str, to: CommandStatus, result: int | None) -> None:
         ref = self.devices[device]
-        found = self.sqlite.advance(ref, name, to, now_ms=self.now_ms, result=result)
+        found = self.other.advance(ref, name, to, now_ms=self.now_ms, result=result)
         assert found == self.memory.advance(ref, name, to, now_ms=self.now_ms, result=result)
         if found is not None:
             assert to in NEXT_STATUSES[self.history[ref, name][-1]]
@@ -277,20 +285,20 @@ class LifeCycle(RuleBasedStateMachine):
     @rule()
     def expire(self) -> None:
         self.memory.expire(now_ms=self.now_ms)
-        self.sqlite.expire(now_ms=self.now_ms)
+        self.other.expire(now_ms=self.now_ms)
         for (ref, name), statuses in self.history.items():
-            command = self.sqlite.get(ref, name)
+            command = self.other.get(ref, name)
             assert command is not None
             if command.status is CommandStatus.EXPIRED and statuses[-1] is not CommandStatus.EXPIRED:
                 statuses.append(CommandStatus.EXPIRED)
 
     @invariant()
     def both_say_the_same(self) -> None:
-        pending = self.sqlite.pending(self.devices, now_ms=self.now_ms)
+        pending = self.other.pending(self.devices, now_ms=self.now_ms)
         assert pending == self.memory.pending(self.devices, now_ms=self.now_ms)
         for ref in self.devices:
-            assert self.sqlite.page(ref) == self.memory.page(ref)
-        assert self.sqlite.counts(self.tenant) == self.memory.counts(self.tenant)
+            assert self.other.page(ref) == self.memory.page(ref)
+        assert self.other.counts(self.tenant) == self.memory.counts(self.tenant)
 
     @invariant()
     def nothing_follows_a_result(self) -> None:
@@ -298,9 +306,15 @@ class LifeCycle(RuleBasedStateMachine):
             assert not RESULT_STATUSES.intersection(statuses[:-1])
 
 
-def test_life_cycle_is_the_same_in_every_adapter_whatever_happens(tmp_path: Path) -> None:
-    path = tmp_path / "commands.db"
+@pytest.mark.parametrize(
+    ("repository", "examples", "steps"),
+    [("sqlite", 40, 30), ("dynamodb", 4, 25), ("moto", 2, 25)],
+    indirect=["repository"],
+)
+def test_life_cycle_is_the_same_in_every_adapter_whatever_happens(
+    repository: CommandRepository, examples: int, steps: int
+) -> None:
     run_state_machine_as_test(
-        lambda: LifeCycle(path),  # type: ignore[arg-type]
-        settings=settings(max_examples=40, stateful_step_count=30, deadline=None),
+        lambda: LifeCycle(repository),  # type: ignore[arg-type]
+        settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None),
     )

@@ -1,4 +1,4 @@
-"""Counters: counts in total and by hour, in memory and SQLite."""
+"""Counters: counts in total and by hour, in memory, SQLite and DynamoDB."""
 
 import sqlite3
 import time
@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chalicelib.adapters.dynamo_counters import DynamoCounters
 from chalicelib.adapters.memory_counters import MemoryCounters
 from chalicelib.adapters.sqlite_counters import SqliteCounters
 from chalicelib.errors import Unavailable
 from chalicelib.ports import Counters, Labels
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 from tests.contract.processes import count, in_processes
 
 HOUR_MS = 3_600_000
@@ -23,8 +25,10 @@ TOO_LARGE: Labels = (("reason", "too_large"),)
 DEPTH: Labels = (("reason", "depth"),)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def counters(request: pytest.FixtureRequest, tmp_path: Path) -> Counters:
+@pytest.fixture(params=["memory", "sqlite", *SEMANTICS])
+def counters(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Counters:
+    if request.param in SEMANTICS:
+        return DynamoCounters(tables.new(request.param))
     return MemoryCounters() if request.param == "memory" else SqliteCounters(tmp_path / "counters.db")
 
 
@@ -68,6 +72,7 @@ def test_counters_expire_drops_hours_and_keeps_totals(counters: Counters) -> Non
     assert counters.totals() == {("rejected", TOO_LARGE): 4}
 
 
+@pytest.mark.parametrize("counters", ["memory", "sqlite", "dynamodb"], indirect=True)
 def test_counters_count_exactly_over_threads(counters: Counters) -> None:
     """With flushes and reads in between."""
 
@@ -86,6 +91,7 @@ def test_counters_count_exactly_over_threads(counters: Counters) -> None:
 labels = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x", 'ü"', "[]"])), max_size=2).map(tuple)
 
 
+@pytest.mark.parametrize("counters", ["memory", "sqlite", "dynamodb"], indirect=True)
 @given(
     adds=st.lists(st.tuples(st.sampled_from(["one", "two"]), labels, st.integers(0, 9), st.integers(-3, 3)), max_size=9)
 )

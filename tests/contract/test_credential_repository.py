@@ -11,11 +11,12 @@ import pytest
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import MAX_INT64, Credential, CredentialKind, DeviceRef
 from tests.contract.device_records import ADAPTERS, NOW_MS, Records, draft, key, open_records, token
+from tests.contract.dynamo_tables import Tables
 
 
 @pytest.fixture(params=ADAPTERS)
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
-    return open_records(request.param, tmp_path)
+def records(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Records:
+    return open_records(request.param, tmp_path, tables)
 
 
 def test_credential_comes_back_with_every_field(records: Records) -> None:

@@ -11,12 +11,13 @@ import pytest
 from chalicelib.errors import Conflict
 from chalicelib.model import Device, DeviceStatus
 from chalicelib.ports import DeviceStats
-from tests.contract.device_records import ADAPTERS, NOW_MS, Records, open_records
+from tests.contract.device_records import NOW_MS, RACING, Records, open_records
+from tests.contract.dynamo_tables import Tables
 
 
-@pytest.fixture(params=ADAPTERS)
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
-    return open_records(request.param, tmp_path)
+@pytest.fixture(params=RACING)
+def records(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Records:
+    return open_records(request.param, tmp_path, tables)
 
 
 def test_concurrent_add_of_one_name_has_one_winner(records: Records) -> None:
@@ -81,14 +82,17 @@ def test_change_in_another_thread_or_object_is_seen_at_once(records: Records, ch
         assert (None if seen is None else seen.status) == (None if change == "remove" else "inactive")
 
 
-def test_read_is_never_older_than_a_finished_write(records: Records) -> None:
+@pytest.mark.parametrize(
+    ("records", "times"), [("memory", 150), ("sqlite", 150), ("dynamodb", 25)], indirect=["records"]
+)
+def test_read_is_never_older_than_a_finished_write(records: Records, times: int) -> None:
     """One thread updates; readers over the same and another object must see at least the version it announced."""
     device = records.add()
     announced, stale, start = [1], list[tuple[int, int]](), Barrier(5)
 
     def read(own: Records) -> None:
         start.wait()
-        while (expected := announced[0]) < 150:
+        while (expected := announced[0]) < times:
             seen = own.devices.get(device.ref)
             if seen is None or seen.version < expected:
                 stale.append((expected, seen.version if seen else 0))
@@ -98,7 +102,7 @@ def test_read_is_never_older_than_a_finished_write(records: Records) -> None:
         reader.start()
     start.wait()
     try:
-        for _ in range(150):
+        for _ in range(times):
             device = records.devices.update(device, now_ms=NOW_MS)
             announced[0] = device.version
             assert records.devices.get(device.ref) == device

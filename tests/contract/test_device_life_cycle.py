@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from chalicelib.errors import AppError
 from chalicelib.model import Credential, CredentialKind, Device, DeviceRef, DeviceStatus
 from chalicelib.ports import DeviceFilter
-from tests.contract.device_records import ADAPTERS, Records, draft, key, open_records, token
+from tests.contract.device_records import Records, draft, key, open_records, token
+from tests.contract.dynamo_tables import Tables
 
 TENANTS = ("default", "other")
 MAX_ALIVE = 2
@@ -35,9 +36,9 @@ def refusal(call: Callable[[], object]) -> str | None:
 class LifeCycle(RuleBasedStateMachine):
     """Each rule does one thing to the repositories and to the model; the invariants compare what can be read."""
 
-    def __init__(self, adapter: str, folder: Path) -> None:
+    def __init__(self, adapter: str, folder: Path, tables: Tables) -> None:
         super().__init__()
-        first = open_records(adapter, folder)
+        first = open_records(adapter, folder, tables)
         self.objects = (first, first.again())
         self.turn = 0
         self.now_ms = 1000
@@ -193,13 +194,18 @@ class LifeCycle(RuleBasedStateMachine):
             assert {each.id for each in listed} == {each.id for each in keys}
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-def test_devices_and_credentials_live_as_the_model_says(adapter: str) -> None:
+@pytest.mark.parametrize(
+    ("adapter", "examples", "steps"), [("memory", 30, 30), ("sqlite", 30, 30), ("dynamodb", 3, 20), ("moto", 2, 20)]
+)
+def test_devices_and_credentials_live_as_the_model_says(
+    adapter: str, examples: int, steps: int, tables: Tables
+) -> None:
     with TemporaryDirectory() as folder:
         numbers = iter(range(1_000_000))
 
         class Machine(LifeCycle):
             def __init__(self) -> None:
-                super().__init__(adapter, Path(folder) / str(next(numbers)))
+                super().__init__(adapter, Path(folder) / str(next(numbers)), tables)
 
-        run_state_machine_as_test(Machine, settings=settings(max_examples=30, stateful_step_count=30, deadline=None))
+        chosen = settings(max_examples=examples, stateful_step_count=steps, deadline=None)
+        run_state_machine_as_test(Machine, settings=chosen)

@@ -8,11 +8,12 @@ import pytest
 from chalicelib.model import Device, DeviceRef, DeviceStatus
 from chalicelib.ports import DeviceFilter, DeviceStats
 from tests.contract.device_records import ADAPTERS, NOW_MS, Records, draft, key, open_records
+from tests.contract.dynamo_tables import Tables
 
 
 @pytest.fixture(params=ADAPTERS)
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
-    return open_records(request.param, tmp_path)
+def records(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Records:
+    return open_records(request.param, tmp_path, tables)
 
 
 def names(devices: list[Device]) -> list[str]:
@@ -43,9 +44,14 @@ def test_page_is_complete_and_without_duplicates_while_devices_come_and_go(recor
     assert {device.tenant for device in seen} == {"default"}
 
 
-@pytest.fixture
-def fleet(records: Records) -> Records:
-    """A few devices whose names try to be patterns."""
+@pytest.fixture(scope="module", params=ADAPTERS)
+def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> Records:
+    """A few devices whose names try to be patterns; only looked at."""
+    return furnished(open_records(request.param, tmp_path_factory.mktemp("fleet"), tables))
+
+
+def furnished(records: Records) -> Records:
+    """Add a few devices whose names try to be patterns."""
     for name, location, status, device_type in (
         ("100%", "Hall_A", DeviceStatus.ACTIVE, "pump"),
         ("100x", "HallXA", DeviceStatus.ERROR, "pump"),
@@ -100,7 +106,8 @@ def _short(where: DeviceFilter) -> str:
     return ",".join(f"{name}={f'{len(value)} ids' if isinstance(value, frozenset) else value}" for name, value in given)
 
 
-def test_stats_count_devices_and_live_keys(fleet: Records) -> None:
+def test_stats_count_devices_and_live_keys(records: Records) -> None:
+    fleet = furnished(records)
     dying = key(device_id=1)
     fleet.credentials.add(replace(dying, expires_ms=NOW_MS + 10), now_ms=NOW_MS)
     by_status, by_type = {"active": 2, "error": 1, "inactive": 1}, {"pump": 2, "fan": 2}

@@ -18,6 +18,7 @@ from chalicelib.model import (
 )
 from chalicelib.ports import DeviceFilter, DeviceStats
 from tests.contract.device_records import ADAPTERS, NOW_MS, Records, draft, key, open_records
+from tests.contract.dynamo_tables import Tables
 
 EVERYTHING = DeviceDraft(
     tenant="täglich",
@@ -42,8 +43,8 @@ EVERYTHING = DeviceDraft(
 
 
 @pytest.fixture(params=ADAPTERS)
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
-    return open_records(request.param, tmp_path)
+def records(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Records:
+    return open_records(request.param, tmp_path, tables)
 
 
 def test_device_comes_back_with_every_field(records: Records) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from chalicelib.model import Credential, DeviceStatus
 from chalicelib.ports import DeviceFilter
-from tests.contract.device_records import ADAPTERS, NOW_MS, Records, draft, key, open_records
+from tests.contract.device_records import ADAPTERS, NOW_MS, Records, draft, key, open_records, sqlite
+from tests.contract.dynamo_tables import Tables
 from tests.contract.processes import in_processes
 
 
 @pytest.fixture(params=ADAPTERS)
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
-    return open_records(request.param, tmp_path)
+def records(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Records:
+    return open_records(request.param, tmp_path, tables)
 
 
 def disable(records: Records) -> Callable[[], object]:
@@ -67,12 +68,12 @@ def test_revision_tells_of_a_change_that_a_look_up_met_first(records: Records) -
 
 
 def add_one(path: str) -> None:
-    records = open_records("sqlite", Path(path))
+    records = sqlite(Path(path) / "devices.db")
     records.devices.add(draft("elsewhere"), key(), now_ms=NOW_MS)
 
 
 def test_revision_is_another_after_a_change_by_another_process(tmp_path: Path) -> None:
-    records = open_records("sqlite", tmp_path)
+    records = sqlite(tmp_path / "devices.db")
     before = records.devices.revision()
     in_processes(1, add_one, str(tmp_path))
     assert records.devices.revision() != before

@@ -4,9 +4,9 @@ import boto3
 import pytest
 
 from infra.emulators.recipes import ELASTICMQ
+from infra.emulators.records import ACCESS
 from infra.emulators.server import Emulator
 from infra.failure import Exit, Failure
-from tests.emulators import ACCESS
 
 
 def test_dynamodb_local_keeps_a_table(dynamodb: Emulator) -> None:

@@ -1,22 +1,26 @@
-"""Idempotency: first answers by (caller, key), in memory and SQLite."""
+"""Idempotency: first answers by (caller, key), in memory, SQLite and DynamoDB."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from chalicelib.adapters.dynamo_idempotency import DynamoIdempotency
 from chalicelib.adapters.memory_idempotency import MemoryIdempotency
 from chalicelib.adapters.sqlite_idempotency import SqliteIdempotency
 from chalicelib.errors import Unprocessable
 from chalicelib.ports import Attempt, Idempotency
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 from tests.contract.processes import begin, in_processes
 
 NOW_MS = 1_700_000_000_000
 DAY_MS = 24 * 3600 * 1000
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def idempotency(request: pytest.FixtureRequest, tmp_path: Path) -> Idempotency:
+@pytest.fixture(params=["memory", "sqlite", *SEMANTICS])
+def idempotency(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Idempotency:
+    if request.param in SEMANTICS:
+        return DynamoIdempotency(tables.new(request.param))
     return MemoryIdempotency() if request.param == "memory" else SqliteIdempotency(tmp_path / "idempotency.db")
 
 
@@ -71,6 +75,7 @@ def test_idempotency_answer_without_a_beginning_is_dropped(idempotency: Idempote
     assert idempotency.begin("device:1", "key", "body", now_ms=NOW_MS) == Attempt(NOW_MS, None)
 
 
+@pytest.mark.parametrize("idempotency", ["memory", "sqlite"], indirect=True)
 def test_idempotency_expire_forgets_the_old_and_says_how_many(idempotency: Idempotency) -> None:
     for number in range(10):
         idempotency.begin("device:1", f"key-{number}", "body", now_ms=NOW_MS + number)
@@ -80,6 +85,7 @@ def test_idempotency_expire_forgets_the_old_and_says_how_many(idempotency: Idemp
     assert idempotency.begin("device:1", "key-4", "body", now_ms=NOW_MS + 50) == Attempt(NOW_MS + 4, None)
 
 
+@pytest.mark.parametrize("idempotency", ["memory", "sqlite", "dynamodb"], indirect=True)
 def test_idempotency_threads_agree_on_the_first_use(idempotency: Idempotency) -> None:
     def start(number: int) -> int:
         key = f"key-{number // 8}"

@@ -1,4 +1,4 @@
-"""Presence: the newest sighting of every device, in memory, SQLite and a real Redis."""
+"""Presence: the newest sighting of every device, in memory, SQLite, DynamoDB and a real Redis."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.adapters import redis_presence
+from chalicelib.adapters.dynamo_presence import DynamoPresence
 from chalicelib.adapters.memory_presence import MemoryPresence
 from chalicelib.adapters.redis_presence import RedisPresence
 from chalicelib.adapters.sqlite_presence import SqlitePresence
 from chalicelib.model import DeviceRef, Sighting
 from chalicelib.ports import Presence
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 from tests.contract.processes import in_processes, see
 from tests.contract.redis_server import RedisServer, require_redis
 
@@ -32,10 +34,12 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def presence(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Presence]:
+@pytest.fixture(params=["memory", "sqlite", "redis", *SEMANTICS])
+def presence(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Iterator[Presence]:
     if request.param == "memory":
         yield MemoryPresence()
+    elif request.param in SEMANTICS:
+        yield DynamoPresence(tables.new(request.param))
     elif request.param == "sqlite":
         adapter = SqlitePresence(tmp_path / "presence.db")
         yield adapter
@@ -106,6 +110,7 @@ def test_presence_forgets_removed_devices(presence: Presence) -> None:
     assert presence.online("default", since_ms=0) == frozenset()
 
 
+@pytest.mark.parametrize("presence", ["memory", "sqlite", "redis", "dynamodb"], indirect=True)
 def test_presence_takes_more_devices_than_one_chunk(presence: Presence) -> None:
     devices = [DeviceRef("default", number) for number in range(1, 2 * redis_presence.CHUNK + 2)]
     presence.mark([Sighting(device, NOW_MS + device.id) for device in devices])
@@ -115,6 +120,7 @@ def test_presence_takes_more_devices_than_one_chunk(presence: Presence) -> None:
     assert presence.read(devices) == {}
 
 
+@pytest.mark.parametrize("presence", ["memory", "sqlite", "redis", "dynamodb"], indirect=True)
 def test_presence_marked_by_threads_keeps_the_newest(presence: Presence) -> None:
     def mark(thread: int) -> None:
         for step in range(50):
@@ -129,6 +135,7 @@ def test_presence_check_returns_when_all_is_well(presence: Presence) -> None:
     presence.check()
 
 
+@pytest.mark.parametrize("presence", ["memory", "sqlite", "redis", "dynamodb"], indirect=True)
 @given(data=st.data(), chunk=st.integers(1, 5))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_presence_newest_wins_whatever_the_order(presence: Presence, data: st.DataObject, chunk: int) -> None:

@@ -1,4 +1,4 @@
-"""RateLimiter: token buckets, in memory and in a real Redis."""
+"""RateLimiter: token buckets, in memory, in DynamoDB and in a real Redis."""
 
 import itertools
 import time
@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chalicelib.adapters.dynamo_limiter import DynamoLimiter
 from chalicelib.adapters.memory_limiter import MemoryLimiter
 from chalicelib.adapters.redis_limiter import RedisLimiter
 from chalicelib.ports import Decision, Limit, RateLimiter
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 from tests.contract.eventually import eventually
 from tests.contract.processes import in_processes, take
 from tests.contract.redis_server import RedisServer, require_redis
@@ -31,8 +33,11 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "redis"])
-def limiter(request: pytest.FixtureRequest) -> Iterator[RateLimiter]:
+@pytest.fixture(params=["memory", "redis", *SEMANTICS])
+def limiter(request: pytest.FixtureRequest, tables: Tables) -> Iterator[RateLimiter]:
+    if request.param in SEMANTICS:
+        yield DynamoLimiter(tables.new(request.param), Refuses())
+        return
     if request.param == "memory":
         yield MemoryLimiter()
         return
@@ -113,6 +118,7 @@ def test_limiter_refuses_a_limit_without_meaning(limiter: RateLimiter, limit: Li
         limiter.take("a", limit, now_ms=NOW_MS, cost=cost)
 
 
+@pytest.mark.parametrize("limiter", ["memory", "redis", "dynamodb"], indirect=True)
 def test_limiter_counts_exactly_over_threads(limiter: RateLimiter) -> None:
     with ThreadPoolExecutor(8) as pool:
         decisions = pool.map(lambda _: limiter.take("a", Limit(100, 0.001), now_ms=NOW_MS), range(400))
@@ -123,6 +129,7 @@ def test_limiter_check_returns_when_all_is_well(limiter: RateLimiter) -> None:
     limiter.check()
 
 
+@pytest.mark.parametrize("limiter", ["memory", "redis", "dynamodb"], indirect=True)
 @given(costs=st.lists(st.integers(0, 6), max_size=20), burst=st.integers(1, 12))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_limiter_counts_like_a_bucket_of_tokens(limiter: RateLimiter, costs: list[int], burst: int) -> None:

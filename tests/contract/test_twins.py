@@ -1,4 +1,4 @@
-"""Twins: compare-and-set on the version, and who follows all changes misses none, in memory and SQLite."""
+"""Twins: compare-and-set on the version, and who follows all changes misses none, in memory, SQLite and DynamoDB."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,18 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.adapters.dynamo_twins import DynamoTwins
 from chalicelib.adapters.memory_commands import MemoryTwins
 from chalicelib.adapters.sqlite_twins import SqliteTwins
 from chalicelib.errors import Conflict
 from chalicelib.model import DeviceRef, Twin
 from chalicelib.ports import TwinRepository
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 from tests.contract.processes import in_processes
 
 ONE, TWO, ELSEWHERE = DeviceRef("default", 1), DeviceRef("default", 2), DeviceRef("other", 1)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def twins(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TwinRepository]:
+@pytest.fixture(params=["memory", "sqlite", *SEMANTICS])
+def twins(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Iterator[TwinRepository]:
+    if request.param in SEMANTICS:
+        yield DynamoTwins(tables.new(request.param))
+        return
     if request.param == "memory":
         yield MemoryTwins()
         return
@@ -95,10 +100,11 @@ def count_up(twins: TwinRepository, times: int) -> None:
         done += 1
 
 
-def test_no_change_is_lost_between_threads(twins: TwinRepository) -> None:
+@pytest.mark.parametrize(("twins", "times"), [("memory", 25), ("sqlite", 25), ("dynamodb", 5)], indirect=["twins"])
+def test_no_change_is_lost_between_threads(twins: TwinRepository, times: int) -> None:
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: count_up(twins, 25), range(4)))
-    assert (twins.get(ONE).desired, twins.get(ONE).version) == ({"count": 100}, 100)
+        list(pool.map(lambda _: count_up(twins, times), range(4)))
+    assert (twins.get(ONE).desired, twins.get(ONE).version) == ({"count": 4 * times}, 4 * times)
 
 
 def count_up_in(path: str) -> None:
