@@ -223,9 +223,9 @@ class Services:
             from chalicelib.adapters.lease_probe import LeaseProbe
 
             return LeaseProbe(self.lease, self.settings.bridge_client_id, good=BRIDGE_CONNECTED)
-        from chalicelib.adapters.tcp_probe import TcpProbe
+        from chalicelib.adapters.mqtt_probe import MqttProbe
 
-        return TcpProbe(self.settings.mqtt_host, self.settings.mqtt_port)
+        return MqttProbe(self.settings.mqtt_host, self.settings.mqtt_port)
 
     @cached_property
     def audit(self) -> ports.AuditLog:

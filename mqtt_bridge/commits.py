@@ -5,10 +5,26 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from typing import NamedTuple
 
 from chalicelib.errors import AppError, Unavailable
+from mqtt_bridge.reasons import Reason
 
 log = logging.getLogger(__name__)
+
+
+class Late(NamedTuple):
+    """An acknowledgement that says success until the work that its message asks for has ended.
+
+    Attributes:
+        end: Where it ends in the receipt's `acks`.
+        work: Tells the reason.
+    """
+
+    end: int
+    qos: int
+    packet_id: int
+    work: Future[Reason]
 
 
 class Receipt:
@@ -19,10 +35,11 @@ class Receipt:
         count: How many messages came, acknowledged or not; `size_bytes` of them.
         waits_for: Commits that have not ended.
         failure: Why one of them failed.
+        late: Those of `acks` that are not final.
         undo: Packet ids of QoS 2 that were not received if it fails.
     """
 
-    __slots__ = ("_settled", "acks", "count", "failure", "since_s", "size_bytes", "undo", "waits_for")
+    __slots__ = ("_settled", "acks", "count", "failure", "late", "since_s", "size_bytes", "undo", "waits_for")
 
     def __init__(self, settled: Callable[[], None]) -> None:
         self.acks = bytearray()
@@ -31,7 +48,8 @@ class Receipt:
         self.waits_for = 0
         self.failure: AppError | None = None
         self.since_s = 0.0
-        self.undo: list[int] = []
+        self.late: tuple[Late, ...] = ()
+        self.undo: tuple[int, ...] = ()
         self._settled = settled
 
     def settle(self, failure: AppError | None) -> None:

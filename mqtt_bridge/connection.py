@@ -1,5 +1,6 @@
 """One client's packets: what MQTT asks for when each comes. `flow` sees to order and limits."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
@@ -8,12 +9,20 @@ from chalicelib.ports import Decision
 from chalicelib.topics import Topic
 from mqtt_bridge import packets
 from mqtt_bridge.clients import Client
-from mqtt_bridge.commits import Receipt
+from mqtt_bridge.commits import Late, Receipt
 from mqtt_bridge.flow import RECEIVE_MAXIMUM, Flow
 from mqtt_bridge.packets import V311, Connect, Publish
 from mqtt_bridge.reasons import ProtocolError, Reason
 from mqtt_bridge.session import Session
 from mqtt_bridge.wire import Property
+
+log = logging.getLogger(__name__)
+
+
+ACK_BYTES = 4
+"""Of an acknowledgement that says success."""
+Verdict = Reason | Future[Reason]
+"""What becomes of a message: known at once, or when the work that it asks for has ended."""
 
 
 class Hub(Protocol):
@@ -25,7 +34,9 @@ class Hub(Protocol):
     def arrived(self, connection: "Connection") -> bool: ...
     def connect(self, connection: "Connection", connect: Connect) -> None: ...
     def charge(self, connection: "Connection", now_ms: int, count: int) -> Decision: ...
-    def publish(self, connection: "Connection", message: Publish, now_ms: int, found: list[Future[None]]) -> Reason: ...
+    def publish(
+        self, connection: "Connection", message: Publish, now_ms: int, found: list[Future[None]]
+    ) -> Verdict: ...
     def subscribe(self, connection: "Connection", request: packets.Subscribe) -> list[int]: ...
     def subscribed(self, connection: "Connection") -> None: ...
     def wait(self, receipt: Receipt, found: list[Future[None]]) -> None: ...
@@ -93,9 +104,11 @@ class Connection(Flow):
         try:
             connect = packets.read_connect(body)
         except ProtocolError as error:
-            if error.reason is Reason.UNSUPPORTED_VERSION:
-                self.write(packets.connack(V311, error.reason))
-            raise
+            if error.reason is not Reason.UNSUPPORTED_VERSION:
+                raise
+            log.debug("A client speaks another version, or asks whether there is anybody: %s", error)
+            self.refuse(error.reason)
+            return
         self.level = connect.level
         self._hub.connect(self, connect)
 
@@ -105,18 +118,33 @@ class Connection(Flow):
             raise ProtocolError(Reason.PROTOCOL_ERROR, "not connected")
         self._require_window(message, receipt, session)
         repeated = message.qos == 2 and message.packet_id in session.received
-        reason = Reason.SUCCESS if repeated else self._hub.publish(self, message, now_ms, found)
-        if reason is Reason.NOT_AUTHORIZED and self.level == V311:
-            raise ProtocolError(reason, "a topic that is not this client's")  # 3.1.1 cannot say it in an answer
+        verdict = Reason.SUCCESS if repeated else self._hub.publish(self, message, now_ms, found)
+        if verdict is Reason.NOT_AUTHORIZED and self.level == V311:
+            raise ProtocolError(verdict, "a topic that is not this client's")  # 3.1.1 cannot say it in an answer
         receipt.count += 1
         receipt.size_bytes += len(message.payload)
-        if message.qos == 1:
-            receipt.acks += packets.ack(packets.PUBACK, message.packet_id, self.level, reason)
-        elif message.qos == 2:
-            if reason is Reason.SUCCESS and not repeated:
-                session.received.add(message.packet_id)
-                receipt.undo.append(message.packet_id)
-            receipt.acks += packets.ack(packets.PUBREC, message.packet_id, self.level, reason)
+        if message.qos == 2 and not repeated and (verdict is Reason.SUCCESS or not isinstance(verdict, Reason)):
+            session.received.add(message.packet_id)
+            receipt.undo = (*receipt.undo, message.packet_id)
+        if not message.qos:
+            return
+        if isinstance(verdict, Reason):
+            receipt.acks += packets.ack(_ACKS[message.qos], message.packet_id, self.level, verdict)
+            return
+        receipt.acks += packets.ack(_ACKS[message.qos], message.packet_id, self.level)
+        receipt.late = (*receipt.late, Late(len(receipt.acks), message.qos, message.packet_id, verdict))
+
+    def settled(self, receipt: Receipt) -> bytes:
+        """See `Flow`."""
+        told = bytes(receipt.acks)
+        for late in reversed(receipt.late):
+            reason = late.work.result()  # it has ended, or the receipt would not be settled
+            if reason is not Reason.SUCCESS:
+                if late.qos == 2 and self.session is not None:
+                    self.session.received.discard(late.packet_id)
+                answer = packets.ack(_ACKS[late.qos], late.packet_id, self.level, reason)
+                told = told[: late.end - ACK_BYTES] + answer + told[late.end :]
+        return told
 
     def _require_window(self, message: Publish, receipt: Receipt, session: Session) -> None:
         """MQTT 5 was told how much may be in flight, and that there are no topic aliases; 3.1.1 was not."""
@@ -164,6 +192,7 @@ class Connection(Flow):
         self.close()
 
 
+_ACKS = {1: packets.PUBACK, 2: packets.PUBREC}
 _HANDLERS = {
     packets.PUBACK: Connection._puback,
     packets.PUBREL: Connection._pubrel,

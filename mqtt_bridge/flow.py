@@ -117,6 +117,10 @@ class Flow(asyncio.Protocol):
         """Settle *receipt* when the commits have ended."""
 
     @abstractmethod
+    def settled(self, receipt: Receipt) -> bytes:
+        """The acknowledgements of a receipt some of which depended on its outcome."""
+
+    @abstractmethod
     def packet(self, first_byte: int, body: bytes, now_ms: int, found: list[Future[None]]) -> None:
         """Do what a packet asks for.
 
@@ -277,7 +281,7 @@ class Flow(asyncio.Protocol):
             done += 1
             self.in_flight -= receipt.count
             self.in_flight_bytes -= receipt.size_bytes
-            ready += receipt.acks
+            ready += self.settled(receipt) if receipt.late else receipt.acks
         if done:
             del self._receipts[:done]
         if ready:

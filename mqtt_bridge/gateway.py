@@ -11,6 +11,7 @@ import secrets
 import time
 from concurrent.futures import Future
 from functools import lru_cache, partial
+from typing import Any
 
 from chalicelib import tickets, topics
 from chalicelib.errors import AppError, Unavailable
@@ -21,10 +22,10 @@ from mqtt_bridge import packets
 from mqtt_bridge.admission import Admission, refusal
 from mqtt_bridge.clients import Client, Role, heard, may_publish, subscription_reason
 from mqtt_bridge.commits import Commits, Receipt
-from mqtt_bridge.connection import Connection
+from mqtt_bridge.connection import Connection, Verdict
 from mqtt_bridge.downlink import Downlink
 from mqtt_bridge.flow import RECEIVE_MAXIMUM
-from mqtt_bridge.intake import Arrival, Intake
+from mqtt_bridge.intake import Arrival, Intake, takes_long
 from mqtt_bridge.joining import Joiner
 from mqtt_bridge.packets import V5, Connect, Publish
 from mqtt_bridge.reasons import SUBSCRIBE_FAILURE, ProtocolError, Reason
@@ -120,8 +121,8 @@ class Gateway:
         """Count packets of *connection* against its client's rate."""
         return self.admission.charge(connection.client, count, now_ms=now_ms)
 
-    def publish(self, connection: Connection, message: Publish, now_ms: int, found: list[Future[None]]) -> Reason:
-        """Take a message in; see `Intake.publish`."""
+    def publish(self, connection: Connection, message: Publish, now_ms: int, found: list[Future[None]]) -> Verdict:
+        """Take a message in; see `Intake.publish`. What takes long is told by the future that is returned."""
         client, route = connection.client, connection.route
         if route is not None and route[0] is client and route[1] == message.topic:
             topic = route[2]
@@ -141,7 +142,11 @@ class Gateway:
             now_ms,
             *connection.back,
         )
-        return self.intake.publish(arrival, found)
+        reason = self.intake.publish(arrival, found)
+        if reason is Reason.SUCCESS and takes_long(arrival):
+            work: Future[Any] = found[-1]
+            return work
+        return reason
 
     def subscribe(self, connection: Connection, request: packets.Subscribe) -> list[int]:
         """Grant or refuse each filter; returns the SUBACK's codes."""

@@ -4,10 +4,10 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chalicelib import ingest
-from chalicelib.errors import AppError, Forbidden, InvalidInput, Unavailable
+from chalicelib.errors import AppError, Forbidden, InvalidInput, NotFound, TooMany, Unauthorized, Unavailable
 from chalicelib.ingest import Outlet
 from chalicelib.model import Device, DeviceRef
 from chalicelib.status import REJECTED
@@ -91,7 +91,8 @@ class Intake:
 
         Args:
             arrival: The message; its client may publish it.
-            tickets: Where what must be waited for is added, beside the queue's own.
+            tickets: Where what must be waited for is added, beside the queue's own. The result of a ticket that is
+                added here is a `Reason` too: what takes long may be refused later.
 
         Returns:
             `SUCCESS`, or why the message can never be accepted; both are final and are acknowledged.
@@ -99,15 +100,16 @@ class Intake:
         Raises:
             Unavailable: Not taken; it must not be acknowledged.
         """
-        kind = arrival.topic.entry.kind
         device = arrival.client.device
         try:
-            if device is not None and (kind is Kind.TELEMETRY or arrival.topic.entry.name == "me_telemetry"):
-                self.telemetry(device, arrival)
-            elif device is not None and kind is Kind.STATUS:
-                self.status(device, arrival)
+            if device is not None and not takes_long(arrival):
+                if arrival.topic.entry.kind is Kind.STATUS:
+                    self.status(device, arrival)
+                else:
+                    self.telemetry(device, arrival)
             else:
-                tickets.append(self._threads.submit(self._do, arrival))
+                work: Future[Any] = self._threads.submit(self._do, arrival)
+                tickets.append(work)
         except Unavailable:
             raise
         except AppError as error:
@@ -140,27 +142,48 @@ class Intake:
         """End what is being done."""
         self._threads.shutdown()
 
-    def _do(self, arrival: Arrival) -> None:
+    def _do(self, arrival: Arrival) -> Reason:
         handler = self._slow.get(arrival.topic.entry.kind)
         try:
             if handler is None:
                 message = f"Nothing is done with {arrival.topic.entry.name}"
-                raise InvalidInput(message, code="not_supported")
+                raise NotFound(message, code="not_supported")
             handler(arrival)
         except Unavailable:
             raise
         except AppError as error:
-            self._rejected(arrival, error)
+            return self._rejected(arrival, error)
+        return Reason.SUCCESS
 
     def _rejected(self, arrival: Arrival, error: AppError) -> Reason:
         """Poison: no repetition would make it better, so it is counted, logged and acknowledged."""
         self._refused(arrival, error)
-        return Reason.NOT_AUTHORIZED if isinstance(error, Forbidden) else Reason.PAYLOAD_FORMAT_INVALID
+        return _reason_of(error)
 
     def _count(self, arrival: Arrival, error: AppError) -> None:
         self._services.counters.add(REJECTED, (("code", error.code),), now_ms=arrival.now_ms)
         fields = {"client": arrival.client.owner, "topic": arrival.topic.entry.name, "code": error.code}
         log.warning("A message was refused: %s", error.message, extra={"fields": fields})
+
+
+def takes_long(arrival: Arrival) -> bool:
+    """Whether *arrival* asks for work that a thread has to do."""
+    entry = arrival.topic.entry
+    at_once = entry.kind is Kind.TELEMETRY or entry.kind is Kind.STATUS or entry.name == "me_telemetry"
+    return not at_once or arrival.client.device is None
+
+
+def _reason_of(error: AppError) -> Reason:
+    """What a PUBACK says of a message that can never be accepted."""
+    match error:
+        case Forbidden() | Unauthorized():
+            return Reason.NOT_AUTHORIZED
+        case TooMany():
+            return Reason.QUOTA_EXCEEDED
+        case InvalidInput():
+            return Reason.PAYLOAD_FORMAT_INVALID
+        case _:
+            return Reason.IMPLEMENTATION_SPECIFIC
 
 
 def _says_goodbye(arrival: Arrival) -> bool:

@@ -175,7 +175,7 @@ def _checks(now: Services) -> dict[str, status.Check]:
     }
     if now.settings.redis_url:
         checks["redis"] = status.probe(now.limiter.check)
-    if now.settings.broker_url:
+    if now.settings.broker_url or now.settings.mqtt_gateway:  # `up` says so when it runs one
         checks["mqtt"] = status.probe(now.mqtt.check)
     return checks
 

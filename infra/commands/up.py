@@ -46,6 +46,7 @@ def up(options: argparse.Namespace) -> int:
     variables |= _store(settings, variables)
     listeners = open_all(settings, variables)
     variables |= {"HOST": settings.host, **ports(listeners), "IOTFLOW_DATA": str(folder.data)}
+    variables["IOTFLOW_MQTT_GATEWAY"] = str(settings.serves_mqtt).lower()
     if not options.detach and sys.stdout.isatty():
         variables.setdefault("IOTFLOW_LOG_FORMAT", "text")
     plans = processes(settings)

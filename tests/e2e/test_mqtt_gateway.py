@@ -318,6 +318,41 @@ def test_thingsboard_attributes_are_the_twin(served: Instance, owner: Owner) -> 
         assert json.loads(message.payload)["client"] == {"firmware": "1.2"}
 
 
+@pytest.mark.parametrize(
+    ("name", "payload", "reason"),
+    [
+        ("iotflow/devices/{id}/commands/no-such-command/ack", b'{"status": "succeeded"}', 0x83),
+        ("iotflow/devices/{id}/commands/no-such-command/ack", b'{"status": "perhaps"}', Reason.PAYLOAD_FORMAT_INVALID),
+        ("iotflow/devices/{id}/commands/no-such-command/ack", b"{broken", Reason.PAYLOAD_FORMAT_INVALID),
+        ("v1/devices/me/attributes", b"[]", Reason.PAYLOAD_FORMAT_INVALID),
+        ("v1/devices/me/rpc/response/7", b"{}", 0x83),
+    ],
+)
+@pytest.mark.parametrize("qos", [1, 2])
+def test_refused_work_is_acknowledged_with_its_reason_in_its_place(
+    served: Instance, owner: Owner, level: int, qos: int, name: str, payload: bytes, reason: int
+) -> None:
+    """What takes a thread is refused later than what is sent behind it is accepted; 3.1.1 knows only success."""
+    topic, kind = name.format(id=owner.id), packets.PUBACK if qos == 1 else packets.PUBREC
+    sent = [(telemetry(owner), b'{"n": 1}'), (topic, payload), (telemetry(owner), b'{"n": 2}')]
+    with Peer(served.mqtt_ports["mqtt"], level=level) as peer:
+        peer.connect(str(owner.id), owner.key)
+        for _ in range(2):  # a refused message of quality 2 is forgotten: its id may be used again at once
+            peer.send(
+                b"".join(
+                    packets.publish(packets.Publish(to, body, qos, number), level)
+                    for number, (to, body) in enumerate(sent, 1)
+                )
+            )
+            answers = list(map_packets(peer, 3))
+            assert [answer.kind for answer in answers] == [kind] * 3
+            assert [packets.read_ack(answer.body, level).packet_id for answer in answers] == [1, 2, 3]
+            assert [answer.reason for answer in answers] == [0, reason if level == V5 else 0, 0]
+            if qos == 2:
+                peer.send(b"".join(packets.ack(packets.PUBREL, number, level) for number in (1, 3)))
+                list(map_packets(peer, 2))
+
+
 def test_burst_of_two_thousand_is_acknowledged_in_order_and_stored(served: Instance, owner: Owner, level: int) -> None:
     count = 2000 if level == V311 else 1000  # MQTT 5 is told a receive maximum of 1000, and keeps to it
     with Peer(served.mqtt_ports["mqtt"], level=level) as peer:

@@ -1,17 +1,23 @@
-"""Whether a server is there and awake."""
+"""Whether an MQTT server is there and awake."""
 
 import socket
 
 from chalicelib.errors import Unavailable
 
 TIMEOUT_S = 0.5
+_QUESTION = b"\x10\x0c\x00\x04MQTT\x00\x02\x00\x00\x00\x00"
+"""A CONNECT of a protocol level that does not exist, so that no credential is needed. Every server must answer it.
+
+Source: MQTT Version 3.1.1, OASIS Standard, requirement MQTT-3.1.2-2: CONNACK with return code 1, then it hangs up.
+"""
+_CONNACK = b"\x20"
 
 
-class TcpProbe:
-    """`Reachable` for any server that reads before it speaks, an MQTT broker for one, here or elsewhere.
+class MqttProbe:
+    """`Reachable` for an MQTT server, the gateway or a broker.
 
-    It connects, says at once that nothing will come, and waits for the server to hang up. Connecting alone proves
-    nothing: the listening socket belongs to the supervisor and outlives a server that died or hangs.
+    A connection alone proves nothing: the listening socket belongs to the supervisor and outlives a server that died or
+    hangs. Only an answer in MQTT's own words does.
 
     Args:
         host: Where the server listens; an address that means all of them is asked on loopback.
@@ -27,13 +33,14 @@ class TcpProbe:
             raise Unavailable("Its port is not known")
         try:
             with socket.create_connection((self._host, self._port), timeout=TIMEOUT_S) as connection:
-                connection.shutdown(socket.SHUT_WR)
-                connection.recv(1)
-        except ConnectionResetError:
-            return  # hung up, too
+                connection.sendall(_QUESTION)
+                answer = connection.recv(1)
         except TimeoutError as error:
             message = f"Nothing moves on port {self._port}"
             raise Unavailable(message) from error
         except OSError as error:
             message = f"Nothing answers on port {self._port}"
             raise Unavailable(message) from error
+        if answer != _CONNACK:
+            message = f"What answers on port {self._port} does not speak MQTT"
+            raise Unavailable(message)
