@@ -16,7 +16,15 @@ from chalicelib.model import MAX_MEASUREMENT_LENGTH, Batch, DeviceRef, Reading, 
 from chalicelib.strict_json import is_plain, load, parse_json, require_size, require_storable, shown
 from chalicelib.times import to_iso
 
-__all__ = ["batch_to_json", "batches_from_json", "joined", "parse_json", "readings_from_payload", "row_from_reading"]
+__all__ = [
+    "batch_to_json",
+    "batches_from_json",
+    "joined",
+    "parse_json",
+    "reading_from_parts",
+    "readings_from_payload",
+    "row_from_reading",
+]
 
 BATCH_VERSION = 1
 JOINED_VERSION = 2
@@ -81,6 +89,19 @@ def readings_from_payload(
     if not readings:
         raise InvalidInput("There is no value to store", field="data")
     return tuple(readings)
+
+
+def reading_from_parts(
+    device: DeviceRef, timestamp_ms: int, data: Mapping[str, object], *, now_ms: int, limits: PayloadLimits
+) -> Reading | None:
+    """A reading out of a file, under the limits of one that is sent; None when all its values are null.
+
+    Raises:
+        InvalidInput: A value can never be accepted; names the field.
+    """
+    _require_in_range(timestamp_ms, "", now_ms, limits)
+    values = flatten((("", data),), where="", limits=limits)
+    return Reading(device, timestamp_ms, values) if values else None
 
 
 def batch_to_json(batch: Batch) -> str:

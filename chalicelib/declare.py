@@ -68,6 +68,7 @@ class Endpoint:
         payload_schema: JSON Schema of a body that the handler parses itself, with its content types.
         errors: Statuses beyond those that follow from the rest of the declaration.
         conditional: The answer carries an ETag, and If-None-Match is honoured.
+        media_types: Of an answer that is `Text`.
         bulk: The body may be as large as a batch of readings.
         memory_mb: Of the endpoint's Lambda function; its share of a processor grows with it.
         timeout_s: After which Lambda gives a call up, at most 29, what API Gateway waits.
@@ -93,6 +94,7 @@ class Endpoint:
     payload_schema: dict[str, Any] | None = None
     errors: tuple[int, ...] = ()
     conditional: bool = False
+    media_types: tuple[str, ...] = ("text/plain",)
     bulk: bool = False
     memory_mb: int = 512
     timeout_s: int = 10

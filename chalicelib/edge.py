@@ -11,8 +11,8 @@ from chalicelib.errors import AppError, NotFound, WrongMethod
 from chalicelib.wiring import services
 
 EXPOSED = (
-    "ETag, Idempotent-Replay, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, "
-    "X-Request-Id"
+    "Content-Disposition, ETag, Idempotent-Replay, Link, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, "
+    "RateLimit-Reset, Retry-After, X-Next-Cursor, X-Request-Id"
 )
 ALLOWED = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer, X-API-Key, X-Enrollment-Token, X-Request-Id"

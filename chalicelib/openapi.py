@@ -181,8 +181,7 @@ def _error_content(declared: Endpoint, status: int) -> dict[str, Any]:
 
 def _content(declared: Endpoint) -> dict[str, Any]:
     if declared.returns is Text:
-        media_type = "text/html" if declared.path == "/docs" else "text/plain"
-        return {"content": {media_type: {"schema": {"type": "string"}}}}
+        return {"content": {media_type: {"schema": {"type": "string"}} for media_type in declared.media_types}}
     references = [
         {"$ref": REF.format(model=kind.__name__)}
         for kind in _alternatives(declared.returns)

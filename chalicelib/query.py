@@ -42,11 +42,11 @@ def history(
         Unavailable: The store does not answer.
     """
     if cursor is not None:
-        boundary_ms = _decoded(cursor, newest_first=newest_first)
+        limit_ms = boundary_ms(cursor, newest_first=newest_first)
         if newest_first:
-            end_ms = min(end_ms, boundary_ms)
+            end_ms = min(end_ms, limit_ms)
         else:
-            start_ms = max(start_ms, boundary_ms)
+            start_ms = max(start_ms, limit_ms)
     if start_ms >= end_ms:
         return Page([], None)
     found = readings.read(
@@ -60,7 +60,7 @@ def history(
     if len(found) <= limit:
         return Page(found, None)
     last_ms = found[limit - 1].timestamp_ms
-    return Page(found[:limit], _encoded(last_ms if newest_first else last_ms + 1, newest_first=newest_first))
+    return Page(found[:limit], cursor_at(last_ms if newest_first else last_ms + 1, newest_first=newest_first))
 
 
 def require_order(start_ms: int, end_ms: int, *, start: str, end: str) -> None:
@@ -74,11 +74,17 @@ def require_order(start_ms: int, end_ms: int, *, start: str, end: str) -> None:
         raise InvalidInput(message, field=start)
 
 
-def _encoded(boundary_ms: int, *, newest_first: bool) -> str:
-    return f"{_DIRECTIONS[newest_first]}{boundary_ms}"
+def cursor_at(limit_ms: int, *, newest_first: bool) -> str:
+    """The cursor of what lies from *limit_ms* on, or before it."""
+    return f"{_DIRECTIONS[newest_first]}{limit_ms}"
 
 
-def _decoded(cursor: str, *, newest_first: bool) -> int:
+def boundary_ms(cursor: str, *, newest_first: bool) -> int:
+    """Where a cursor goes on.
+
+    Raises:
+        InvalidInput: It is not one of ours, or of the other direction.
+    """
     if re.fullmatch(CURSOR, cursor) is None or cursor[0] != _DIRECTIONS[newest_first]:
         message = "cursor is not one that this query gave"
         raise InvalidInput(message, field="cursor")

@@ -12,6 +12,7 @@ MODULES = (
     "chalicelib.api.devices",
     "chalicelib.api.telemetry",
     "chalicelib.api.history",
+    "chalicelib.api.exports",
     "chalicelib.api.commands",
     "chalicelib.api.twin",
     "chalicelib.api.mqtt",

@@ -110,7 +110,7 @@ def read_openapi(call: Call) -> dict[str, Any]:  # noqa: ARG001
     return openapi.document(endpoints(), open_pages=services().settings.local)
 
 
-@resource.get("/docs", access=access.ANYONE)
+@resource.get("/docs", access=access.ANYONE, media_types=("text/html",))
 def read_docs(call: Call) -> Text:
     """A readable page of all endpoints, without outside resources."""
     call.answer_headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"

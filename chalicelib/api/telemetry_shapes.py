@@ -83,6 +83,17 @@ class RangeQuery(Query):
     cursor: str | None = Field(None, pattern=f"^{CURSOR}$")
 
 
+class ExportQuery(Query):
+    """Readings of one device with start_time <= timestamp < end_time, oldest first; without times all until now."""
+
+    form: Literal["csv", "jsonl"] = Field("csv", alias="format")
+    start_time: Instant | None = None
+    end_time: Instant = "now"
+    fields: Names | None = None
+    limit: int = Field(100_000, ge=1, le=100_000)
+    cursor: str | None = Field(None, pattern=f"^{CURSOR}$")
+
+
 class AggregateParameters(Query):
     """Numbers in windows that start at whole multiples of their width."""
 

@@ -37,6 +37,8 @@ VERBS = (
     Verb("certs", "infra.commands.certs", "make a development CA and a certificate for MQTT over TLS"),
     Verb("backup", "infra.commands.backup", "write everything into one archive, also while it runs"),
     Verb("restore", "infra.commands.backup", "verify an archive and put it in the place of what is there"),
+    Verb("export", "infra.commands.export", "write telemetry into files: csv, jsonl, parquet, tsfile"),
+    Verb("import", "infra.commands.import_", "store the readings of such files"),
     Verb("migrate", "infra.commands.migrate", "bring every embedded database to this release's schema"),
     Verb("reset", "infra.commands.reset", "delete devices, keys and telemetry, and start over"),
     Verb("settings", "infra.commands.settings", "print every setting with its default, as in .env.example"),

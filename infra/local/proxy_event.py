@@ -27,7 +27,14 @@ GZIP_LEVEL = 4
 
 _HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 _NO_BODY = frozenset({204, 304})
-_COMPRESSIBLE = ("text/*", "application/json", "application/*+json", "application/xml", "application/javascript")
+_COMPRESSIBLE = (
+    "text/*",
+    "application/json",
+    "application/*+json",
+    "application/x-ndjson",
+    "application/xml",
+    "application/javascript",
+)
 
 
 class HttpRequest(NamedTuple):

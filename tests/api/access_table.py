@@ -53,6 +53,7 @@ TABLE = [
     Row("GET", f"{T}/{{device_id}}/latest", "reader", 200),
     Row("GET", f"{T}/{{device_id}}/aggregated", "reader", 200),
     Row("GET", f"{T}/{{device_id}}/range", "reader", 200),
+    Row("GET", f"{T}/{{device_id}}/export", "reader", 200),
     Row("DELETE", f"{T}/{{device_id}}", "telemetry:delete", 400),
     Row("GET", f"{T}/status", "operator", 200),
     Row("GET", f"{A}/devices", "devices:read", 200),

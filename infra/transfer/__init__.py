@@ -1,0 +1,1 @@
+"""Telemetry in and out of an installation as files, and from one store to another."""
