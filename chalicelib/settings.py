@@ -170,6 +170,21 @@ class Settings:
     mqtt_private_key: Path | None = setting(
         "MQTT_TLS_PRIVATE_KEY", optional_path, None, "PEM file of the certificate's private key", shown=""
     )
+    mqtt_connections_per_address: int = setting(
+        "IOTFLOW_MQTT_CONNECTIONS_PER_ADDRESS",
+        between(1, 1_000_000),
+        20_000,
+        "MQTT connections at once from one address; many devices may be behind one router",
+    )
+    mqtt_connections_per_device: int = setting(
+        "IOTFLOW_MQTT_CONNECTIONS_PER_DEVICE", between(1, 10_000), 20, "MQTT connections at once of one device"
+    )
+    mqtt_connect_timeout_s: int = setting(
+        "IOTFLOW_MQTT_CONNECT_TIMEOUT_SECONDS",
+        between(1, 300),
+        10,
+        "how long an MQTT connection may take until its CONNECT, and a TLS or WebSocket handshake before it",
+    )
     mqtt_legacy: bool = setting(
         "IOTFLOW_MQTT_LEGACY",
         boolean,

@@ -17,10 +17,6 @@ from mqtt_bridge.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS_PER_ADDRESS = 20_000
-"""At once; many devices stand behind one router."""
-CONNECTIONS_PER_DEVICE = 20
-
 
 class Admission:
     """Checks addresses and credentials, and counts connections.
@@ -46,7 +42,7 @@ class Admission:
     def arrive(self, address: str, *, now_ms: int) -> bool:
         """Count a new connection; False when *address* has too many, or made too many lately."""
         self._addresses[address] += 1
-        if self._addresses[address] > CONNECTIONS_PER_ADDRESS:
+        if self._addresses[address] > self._services.settings.mqtt_connections_per_address:
             return False
         limit = _per_minute(self._services.settings.address_rate_per_minute)
         return self._limiter.take(f"address:{address}", limit, now_ms=now_ms).allowed
@@ -77,8 +73,9 @@ class Admission:
             if not self._limiter.take(f"auth:{address}", limit, now_ms=now_ms).allowed:
                 raise TooMany("Too many refused credentials from this address", retry_after_s=60) from None
             raise
-        if client.role is Role.DEVICE and self._owners[client.owner] >= CONNECTIONS_PER_DEVICE:
-            message = f"A device has at most {CONNECTIONS_PER_DEVICE} connections"
+        most = self._services.settings.mqtt_connections_per_device
+        if client.role is Role.DEVICE and self._owners[client.owner] >= most:
+            message = f"A device has at most {most} connections"
             raise TooMany(message, retry_after_s=60)
         self._owners[client.owner] += 1
         return client

@@ -23,7 +23,6 @@ RECEIVE_MAXIMUM = 1000
 """Messages of QoS 1 and 2 that one client may have in flight; beyond it the gateway does not read on."""
 MAX_IN_FLIGHT_BYTES = 1_048_576
 MAX_CONNECT_BYTES = 16_384
-CONNECT_TIMEOUT_S = 10.0
 MAX_THROTTLED_S = 300.0
 """Over its rate without a break for so long, a client is sent away."""
 MAX_WRITE_BUFFER_BYTES = 1_048_576
@@ -197,10 +196,10 @@ class Flow(asyncio.Protocol):
         """Whether something can still be sent."""
         return not self._closing
 
-    def overdue(self, now_s: float) -> Reason | None:
+    def overdue(self, now_s: float, *, connect_timeout_s: float) -> Reason | None:
         """Why the connection has to end now, if it has to: silence, or no CONNECT, or too long over its rate."""
         if self.client is None:
-            return Reason.UNSPECIFIED if now_s - self.begun_s > CONNECT_TIMEOUT_S else None
+            return Reason.UNSPECIFIED if now_s - self.begun_s > connect_timeout_s else None
         if self.throttled_since_s is not None and now_s - self.throttled_since_s > MAX_THROTTLED_S:
             return Reason.QUOTA_EXCEEDED
         silent = self.keep_alive_s and not self._held and now_s - self.heard_s > self.keep_alive_s * 1.5

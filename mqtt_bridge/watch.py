@@ -94,7 +94,7 @@ class Watch:
             if now_s - connection.closed_s > CLOSE_TIMEOUT_S:
                 connection.abort()
             return
-        reason = connection.overdue(now_s)
+        reason = connection.overdue(now_s, connect_timeout_s=self._services.settings.mqtt_connect_timeout_s)
         expires_ms = connection.client.expires_ms if connection.client is not None else None
         if reason is not None:
             connection.end(reason)

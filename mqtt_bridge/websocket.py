@@ -15,7 +15,6 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 SUBPROTOCOL = Subprotocol("mqtt")
-OPENING_S = 10.0
 MAX_MESSAGE_BYTES = 2_097_152
 
 
@@ -24,9 +23,11 @@ class WebSocketTransport(asyncio.Protocol):
 
     Args:
         inside: Makes that protocol; called when the opening handshake has succeeded.
+        opening_s: How long that may take.
     """
 
-    def __init__(self, inside: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, inside: Callable[[], asyncio.Protocol], opening_s: float) -> None:
+        self._opening_s = opening_s
         self._make = inside
         self._inside: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
@@ -36,7 +37,7 @@ class WebSocketTransport(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
-        self._timer = asyncio.get_running_loop().call_later(OPENING_S, self._transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(self._opening_s, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""

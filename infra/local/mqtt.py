@@ -27,7 +27,6 @@ from mqtt_bridge.watch import Watch
 from mqtt_bridge.websocket import WebSocketTransport
 
 BACKLOG = 4096
-HANDSHAKE_S = 10.0
 DRAIN_S = 5.0
 
 
@@ -67,17 +66,20 @@ async def _serve(
 
     child.on_drain(drain)
     gateway = Gateway(current, MemoryLimiter(), loop)
+    opening_s = float(current.settings.mqtt_connect_timeout_s)
     servers = [await loop.create_server(gateway.protocol, sock=plain, backlog=BACKLOG)]
     secure, context = secured
     if secure is not None and context is not None:
         servers.append(
             await loop.create_server(
-                gateway.protocol, sock=secure, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=HANDSHAKE_S
+                gateway.protocol, sock=secure, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=opening_s
             )
         )
     if websocket is not None:
         servers.append(
-            await loop.create_server(lambda: WebSocketTransport(gateway.protocol), sock=websocket, backlog=BACKLOG)
+            await loop.create_server(
+                lambda: WebSocketTransport(gateway.protocol, opening_s), sock=websocket, backlog=BACKLOG
+            )
         )
     watching = asyncio.create_task(Watch(gateway, current).run())
     child.ready()
