@@ -36,7 +36,14 @@ NOT_COUNTED = {"stringValue": "0"}
 WORKERS = (
     Worker(
         "store_readings",
-        uses=("queue:consume", "readings:write", "devices:read", "presence:write", "counters:write"),
+        uses=(
+            "queue:consume",
+            "readings:write",
+            "devices:read",
+            "declarations:read",
+            "presence:write",
+            "counters:write",
+        ),
         memory_mb=1024,
         timeout_s=60,
     ),

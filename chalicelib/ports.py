@@ -22,6 +22,7 @@ from chalicelib.model import (
     Credential,
     CredentialKind,
     DeadLetter,
+    Declared,
     Device,
     DeviceDraft,
     DeviceRef,
@@ -466,6 +467,26 @@ class ReadingStore(Protocol):
 
     def check(self) -> None:
         """Make a round trip to the backend."""
+        ...
+
+
+class DeclarationRepository(Protocol):
+    """What an administrator declared the measurements of a device type to be; for stores that have typed columns."""
+
+    def get(self, tenant: str, device_type: str) -> Declared:
+        """The declared measurements of the type; empty when there are none."""
+        ...
+
+    def all(self, tenant: str) -> Mapping[str, Declared]:
+        """Every device type that has declarations, in alphabetical order."""
+        ...
+
+    def put(self, tenant: str, device_type: str, declared: Declared) -> None:
+        """Replace all declarations of the type."""
+        ...
+
+    def remove(self, tenant: str, device_type: str) -> bool:
+        """Drop all declarations of the type. False: there were none."""
         ...
 
 

@@ -8,10 +8,10 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-from chalicelib import ports, settings
+from chalicelib import declarations, ports, settings
 from chalicelib.access import Openness
 from chalicelib.errors import Unavailable, Unprocessable
 from chalicelib.limits import PayloadLimits
@@ -86,6 +86,17 @@ class Services:
         return SqliteCredentials(self._devices_file, outbox=self.settings.has_provisioner)
 
     @cached_property
+    def declarations(self) -> ports.DeclarationRepository:
+        """Declared types of measurements."""
+        if self.settings.devices == "memory":
+            from chalicelib.adapters.memory_declarations import MemoryDeclarations
+
+            return MemoryDeclarations()
+        from chalicelib.adapters.sqlite_declarations import SqliteDeclarations
+
+        return SqliteDeclarations(self._devices_file)
+
+    @cached_property
     def broker_outbox(self) -> ports.BrokerOutbox:
         """Devices that a broker is to be told about; nobody writes to it without a provisioner."""
         if self.settings.devices == "memory":
@@ -139,6 +150,7 @@ class Services:
                 access,
                 administrator=administrator if administrator.user else None,
                 database=chosen.iotdb_database,
+                declared=partial(declarations.of_device, devices=self.devices, declarations=self.declarations),
             )
         from chalicelib.adapters.sqlite_readings import SqliteReadings
 

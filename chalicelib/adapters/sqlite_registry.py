@@ -69,6 +69,15 @@ MIGRATIONS = (
         hidden_until_ms INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE declarations (
+        tenant TEXT NOT NULL,
+        device_type TEXT NOT NULL,
+        measurement TEXT NOT NULL,
+        type TEXT NOT NULL,
+        PRIMARY KEY (tenant, device_type, measurement)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 Key = TypeVar("Key")

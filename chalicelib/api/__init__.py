@@ -17,6 +17,7 @@ MODULES = (
     "chalicelib.api.twin",
     "chalicelib.api.mqtt",
     "chalicelib.api.admin_devices",
+    "chalicelib.api.device_types",
     "chalicelib.api.bulk",
     "chalicelib.api.insight",
     "chalicelib.api.admin",

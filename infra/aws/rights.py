@@ -44,6 +44,8 @@ RIGHTS: dict[str, Right] = {
     "devices:write": _right("add update remove forget", _WRITE_TABLE),
     "credentials:read": _right("get of_device of_kind", _READ_TABLE),
     "credentials:write": _right("add expire remove", _WRITE_TABLE),
+    "declarations:read": _right("get all", _READ_TABLE),
+    "declarations:write": _right("put remove", _WRITE_TABLE),
     "queue:write": _right("send", {QUEUE: ("sqs:SendMessage",), TABLE: ("dynamodb:UpdateItem",)}),
     "queue:read": _right("ledger oldest_age_s check", {QUEUE: (_ASK_QUEUE,), TABLE: ("dynamodb:Query",)}),
     "queue:consume": _right(

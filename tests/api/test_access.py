@@ -72,6 +72,7 @@ class Cast:
             token_id="absent",
             command_id="absent",
             group_id="absent",
+            device_type="absent",
         )
         return client.call(row.method, path, row.body)
 

@@ -56,7 +56,7 @@ class World:
     def call(self, client: Client, row: Row) -> Answer:
         """Call as who may."""
         ours = client.with_key(self.device.key) if row.who == "device" else client.with_token(self.token)
-        others = dict.fromkeys(("key_id", "letter_id", "token_id", "command_id", "group_id"), "x")
+        others = dict.fromkeys(("key_id", "letter_id", "token_id", "command_id", "group_id", "device_type"), "x")
         path = row.path.format(device_id=self.device.device.id, **others)
         return ours.call(row.method, path, row.body)
 
