@@ -63,8 +63,8 @@ def added(stored: Stored) -> list[dict[str, Any]]:
     ]
     if command.status in PENDING_STATUSES:
         until = {} if command.expires_ms is None else {"expires_ms": command.expires_ms}
-        values = {"device_id": command.device.id, "position": stored.position, "id": command.id, **until}
-        writes.append(put(_pending_key(stored), values))
+        named = {"tenant": command.device.tenant, "device_id": command.device.id, "id": command.id}
+        writes.append(put(_pending_key(stored), {**named, "position": stored.position, **until}))
     return writes
 
 

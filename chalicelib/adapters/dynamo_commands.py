@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from chalicelib.adapters import dynamo_command_items as items
@@ -42,11 +43,12 @@ class DynamoCommands:
         return None if stored is None else stored.command
 
     def pending(self, devices: Sequence[DeviceRef], *, now_ms: int, limit: int = 1000) -> list[Command]:
-        waiting = sorted(self._waiting(devices, now_ms), key=lambda entry: entry[1])[:limit]
-        keys = [Key(items.partition(device), ordered(position)) for device, position in waiting]
-        found = self._table.get_many(keys)
-        commands = (items.stored_of(found[key]).command for key in keys if key in found)
-        return [command for command in commands if command.pending(now_ms)]
+        waiting = sorted(self._waiting(devices, now_ms), key=itemgetter(1))[:limit]
+        return [command for command in self._at(waiting) if command.pending(now_ms)]
+
+    def queued(self, tenant: str, *, now_ms: int, limit: int = 10_000) -> list[Command]:
+        waiting = sorted(_alive(self._entries(tenant), now_ms), key=itemgetter(1))
+        return [command for command in self._at(waiting) if command.status is CommandStatus.QUEUED][:limit]
 
     def backlog(self, devices: Sequence[DeviceRef], *, now_ms: int) -> Mapping[DeviceRef, int]:
         return Counter(device for device, _ in self._waiting(devices, now_ms))
@@ -128,23 +130,28 @@ class DynamoCommands:
 
         return again(once)
 
+    def _at(self, places: Iterable[tuple[DeviceRef, int]]) -> Iterator[Command]:
+        """The commands at these places that are still there, in this order."""
+        keys = [Key(items.partition(device), ordered(position)) for device, position in places]
+        found = self._table.get_many(keys)
+        return (items.stored_of(found[key]).command for key in keys if key in found)
+
     def _waiting(self, devices: Sequence[DeviceRef], now_ms: int) -> Iterator[tuple[DeviceRef, int]]:
-        """Device and position of everything pending."""
+        """Device and position of everything that is to be sent to *devices*."""
         wanted = frozenset(devices)
         tenants = sorted({device.tenant for device in wanted})
         queries: list[DeviceRef | str] = [*(wanted if len(wanted) <= FEW_DEVICES else tenants)]
-        for tenant, entries in self._table.each(self._entries, queries):
-            for entry in entries:
-                device = DeviceRef(tenant, entry["device_id"])
-                if device in wanted and ("expires_ms" not in entry or entry["expires_ms"] > now_ms):
-                    yield device, entry["position"]
+        for entries in self._table.each(self._entries, queries):
+            for device, position in _alive(entries, now_ms):
+                if device in wanted:
+                    yield device, position
 
-    def _entries(self, whose: DeviceRef | str) -> tuple[str, list[Item]]:
+    def _entries(self, whose: DeviceRef | str) -> list[Item]:
         """What is pending for a device, or for a whole tenant."""
         if isinstance(whose, str):
-            return whose, list(self._table.query("#pk = :pk", pk=items.pending_partition(whose)))
+            return list(self._table.query("#pk = :pk", pk=items.pending_partition(whose)))
         condition, prefix = "#pk = :pk AND begins_with(#sk, :prefix)", path(ordered(whose.id), "")
-        return whose.tenant, list(self._table.query(condition, pk=items.pending_partition(whose.tenant), prefix=prefix))
+        return list(self._table.query(condition, pk=items.pending_partition(whose.tenant), prefix=prefix))
 
     def _forget(self, stored: Stored) -> bool:
         item = self._table.get(stored.key)
@@ -164,3 +171,10 @@ class DynamoCommands:
 
     def _tenants(self) -> list[str]:
         return sorted({tally["tenant"] for tally in self._tallies()})
+
+
+def _alive(entries: Iterable[Item], now_ms: int) -> Iterator[tuple[DeviceRef, int]]:
+    """Device and position of what may still be sent."""
+    for entry in entries:
+        if "expires_ms" not in entry or entry["expires_ms"] > now_ms:
+            yield DeviceRef(entry["tenant"], entry["device_id"]), entry["position"]

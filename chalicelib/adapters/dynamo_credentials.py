@@ -5,6 +5,7 @@ from typing import Any
 
 from chalicelib.adapters import dynamo_records as records
 from chalicelib.adapters.dynamo_connection import Refused
+from chalicelib.adapters.dynamo_outbox import noted
 from chalicelib.adapters.dynamo_requests import Item, delete, put, update
 from chalicelib.adapters.dynamo_revision import raised
 from chalicelib.adapters.dynamo_table import Table, again
@@ -15,17 +16,23 @@ _EARLIER = "attribute_exists(#pk) AND (attribute_not_exists(#expires_ms) OR #exp
 
 
 class DynamoCredentials:
-    """`CredentialRepository` in the table of `DynamoDevices`; nothing is cached, so that a revocation holds at once."""
+    """`CredentialRepository` in the table of `DynamoDevices`; nothing is cached, so that a revocation holds at once.
 
-    def __init__(self, table: Table) -> None:
+    Args:
+        table: The table.
+        outbox: Write to the `DynamoBrokerOutbox` what a broker is to be told.
+    """
+
+    def __init__(self, table: Table, *, outbox: bool = False) -> None:
         self._table = table
+        self._outbox = outbox
 
     def get(self, credential_id: str) -> Credential | None:
         item = self._table.get(records.credential_key(credential_id))
         return None if item is None else records.credential_of(item)
 
-    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None) -> None:
-        again(lambda: self._add(credential, now_ms, max_alive))
+    def add(self, credential: Credential, *, now_ms: int, max_alive: int | None = None, seed: str = "") -> None:
+        again(lambda: self._add(credential, now_ms, max_alive, seed))
 
     def expire(self, credential_id: str, *, at_ms: int) -> bool:
         return again(lambda: self._expire(credential_id, at_ms))
@@ -43,8 +50,9 @@ class DynamoCredentials:
         items = self._table.query_list("#list = :list", list=records.credential_list(tenant, kind))
         return [records.credential_of(item) for item in items]
 
-    def _add(self, credential: Credential, now_ms: int, max_alive: int | None) -> None:
+    def _add(self, credential: Credential, now_ms: int, max_alive: int | None, seed: str) -> None:
         guards = [*self._holding(credential, now_ms, max_alive), *_named(credential, now_ms)]
+        guards += self._note(credential.tenant, credential.device_id, seed)
         try:
             self._table.transact(records.added_credential(credential), *guards, raised(records.REVISION))
         except Refused as refused:
@@ -87,7 +95,7 @@ class DynamoCredentials:
         if self._holds_name(item):
             name = records.token_name_key(item["tenant"], item["name"])
             writes.append(update(name, shorten, "#id = :id", at=at_ms, id=credential_id))
-        self._table.transact(*writes)
+        self._table.transact(*writes, *self._note(item["tenant"], item["device_id"]))
         return True
 
     def _remove(self, tenant: str, credential_id: str) -> bool:
@@ -109,8 +117,14 @@ class DynamoCredentials:
             )
         if self._holds_name(item):
             writes.append(delete(records.token_name_key(tenant, item["name"]), "#id = :id", id=credential_id))
-        self._table.transact(*writes)
+        self._table.transact(*writes, *self._note(tenant, item["device_id"]))
         return True
+
+    def _note(self, tenant: str, device_id: int | None, seed: str = "") -> list[dict[str, Any]]:
+        """The write into the outbox, for the key of a device."""
+        if not self._outbox or device_id is None:
+            return []
+        return [noted(self._table, DeviceRef(tenant, device_id), seed)]
 
     def _holds_name(self, item: Item) -> bool:
         """Whether the name of this token is still its own: another may have it since it died."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.adapters import dynamo_records as records
 from chalicelib.adapters.dynamo_connection import Refused
+from chalicelib.adapters.dynamo_outbox import noted
 from chalicelib.adapters.dynamo_requests import Item, Key, delete, ordered, path, put, update
 from chalicelib.adapters.dynamo_revision import raised, revision
 from chalicelib.adapters.dynamo_table import TRANSACTION, Table, again, in_list
@@ -33,12 +34,17 @@ class DynamoDevices:
 
     What is read by id or name is the newest; lists, counts and reminders come from the index and may be behind by a
     moment.
+
+    Args:
+        table: The table.
+        outbox: Write to the `DynamoBrokerOutbox` what a broker is to be told.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, outbox: bool = False) -> None:
         self._table = table
+        self._outbox = outbox
 
-    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int) -> Device:
+    def add(self, draft: DeviceDraft, key: Credential, *, now_ms: int, seed: str = "") -> Device:
         tenants = Key("tenants", draft.tenant)
         if self._table.get(tenants) is None:
             self._table.write(put(tenants, {"tenant": draft.tenant}))
@@ -50,6 +56,7 @@ class DynamoDevices:
                 records.added_credential(replace(key, device_id=device.id)),
                 put(records.device_key(device.id), values, records.ABSENT),
                 raised(records.REVISION),
+                *self._note(device.ref, seed),
             )
         except Refused as refused:
             raise _taken() if refused.at == 0 else Conflict("This key id is taken", code="id_taken") from None
@@ -77,6 +84,8 @@ class DynamoDevices:
                 put(records.name_key(device.tenant, device.name), {"id": device.id}, records.ABSENT),
                 delete(records.name_key(stored.tenant, stored.name)),
             ]
+        if stored.status != updated.status:
+            writes += self._note(device.ref)
         try:
             self._table.transact(*writes)
         except Refused as refused:
@@ -171,8 +180,12 @@ class DynamoDevices:
                 },
             ),
             raised(records.REVISION),
+            *self._note(device, gone=True),
         )
         return True
+
+    def _note(self, device: DeviceRef, seed: str = "", *, gone: bool = False) -> list[dict[str, Any]]:
+        return [noted(self._table, device, seed, gone=gone)] if self._outbox else []
 
     def _drop(self, item: Item, credential_ids: list[str]) -> None:
         """Remove some of a device's keys: it has more than one transaction takes, and is about to go."""

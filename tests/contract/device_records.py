@@ -37,7 +37,7 @@ class Records:
 def open_records(adapter: str, folder: Path, tables: Tables) -> Records:
     """The repositories of *adapter*, empty when *folder* is."""
     if adapter in SEMANTICS:
-        return _dynamo(tables.new(adapter))
+        return dynamo(tables.new(adapter))
     return _memory(MemoryDevices()) if adapter == "memory" else sqlite(folder / "devices.db")
 
 
@@ -46,8 +46,9 @@ def sqlite(path: Path) -> Records:
     return Records(SqliteDevices(path), SqliteCredentials(path), lambda: sqlite(path))
 
 
-def _dynamo(table: Table) -> Records:
-    return Records(DynamoDevices(table), DynamoCredentials(table), lambda: _dynamo(table))
+def dynamo(table: Table) -> Records:
+    """The DynamoDB repositories on one table."""
+    return Records(DynamoDevices(table), DynamoCredentials(table), lambda: dynamo(table))
 
 
 def _memory(devices: MemoryDevices) -> Records:

@@ -16,7 +16,7 @@ from chalicelib.adapters import aws_client
 from chalicelib.adapters.sqs_queue import SqsQueue
 from chalicelib.model import Message
 from infra.aws.table import table
-from tests.emulators import ACCESS
+from infra.emulators.records import ACCESS
 
 TABLE = "iotflow-test"
 _session = cache(botocore.session.get_session)

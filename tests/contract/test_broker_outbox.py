@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.adapters.dynamo_credentials import DynamoCredentials
+from chalicelib.adapters.dynamo_devices import DynamoDevices
+from chalicelib.adapters.dynamo_outbox import DynamoBrokerOutbox
+from chalicelib.adapters.dynamo_table import Table
 from chalicelib.adapters.memory_devices import MemoryCredentials, MemoryDevices
 from chalicelib.adapters.memory_outbox import MemoryBrokerOutbox
 from chalicelib.adapters.sqlite_credentials import SqliteCredentials
@@ -18,7 +22,10 @@ from chalicelib.adapters.sqlite_outbox import SqliteBrokerOutbox
 from chalicelib.errors import Conflict
 from chalicelib.model import Device, DeviceRef, DeviceStatus
 from chalicelib.ports import BrokerChange, BrokerOutbox, CredentialRepository, DeviceFilter, DeviceRepository
-from tests.contract.device_records import ADAPTERS, NOW_MS, draft, key, open_records, token
+from tests.contract.device_records import ADAPTERS, NOW_MS, draft, key, token
+from tests.contract.device_records import dynamo as dynamo_records
+from tests.contract.device_records import sqlite as sqlite_records
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,15 @@ def memory(devices: MemoryDevices, outbox: MemoryBrokerOutbox) -> Told:
     return Told(devices, MemoryCredentials(devices), outbox, lambda: memory(devices, outbox))
 
 
+def dynamo(table: Table) -> Told:
+    devices, credentials = DynamoDevices(table, outbox=True), DynamoCredentials(table, outbox=True)
+    return Told(devices, credentials, DynamoBrokerOutbox(table), lambda: dynamo(table))
+
+
 @pytest.fixture(params=ADAPTERS)
-def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
+def told(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Told:
+    if request.param in SEMANTICS:
+        return dynamo(tables.new(request.param))
     if request.param == "sqlite":
         return sqlite(tmp_path / "devices.db")
     outbox = MemoryBrokerOutbox()
@@ -114,12 +128,17 @@ def test_change_that_is_refused_is_none(told: Told) -> None:
     assert told.outbox.count() == 0
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-def test_nothing_is_written_where_no_broker_is_told(adapter: str, tmp_path: Path) -> None:
-    records = open_records(adapter, tmp_path)
+@pytest.mark.parametrize("adapter", ["sqlite", "dynamodb"])
+def test_nothing_is_written_where_no_broker_is_told(adapter: str, tmp_path: Path, tables: Tables) -> None:
+    if adapter == "sqlite":
+        records = sqlite_records(tmp_path / "devices.db")
+        outbox: BrokerOutbox = SqliteBrokerOutbox(tmp_path / "devices.db")
+    else:
+        table = tables.new(adapter)
+        records, outbox = dynamo_records(table), DynamoBrokerOutbox(table)
     device = records.devices.add(draft(), key(), now_ms=NOW_MS, seed="s")
     records.devices.remove(device.ref, now_ms=NOW_MS)
-    assert SqliteBrokerOutbox(tmp_path / "devices.db").count() == 0
+    assert outbox.count() == 0
 
 
 def test_changes_of_one_device_are_one_entry_with_the_newest_seed(told: Told) -> None:
@@ -229,18 +248,19 @@ class Broker:
         self._held.discard(device)
 
 
-def _change_40_times(told: Told, devices: list[Device]) -> None:
+def _change(told: Told, devices: list[Device], times: int) -> None:
     words = [DeviceStatus.INACTIVE, DeviceStatus.ACTIVE, DeviceStatus.ERROR]
-    for step in range(40):
+    for step in range(times):
         devices = [told.devices.update(replace(each, status=words[step % 3]), now_ms=NOW_MS) for each in devices]
 
 
-def test_many_workers_tell_the_last_state_of_every_device_and_none_at_once(told: Told) -> None:
+@pytest.mark.parametrize(("told", "times"), [("memory", 40), ("sqlite", 40), ("dynamodb", 4)], indirect=["told"])
+def test_many_workers_tell_the_last_state_of_every_device_and_none_at_once(told: Told, times: int) -> None:
     """Three threads change 12 devices; three workers tell. What was told last is what is."""
     devices, broker = [told.settled() for _ in range(12)], Broker()
     with ThreadPoolExecutor(6) as pool:
         workers = [pool.submit(broker.work, told.again()) for _ in range(3)]
-        changers = [pool.submit(_change_40_times, told.again(), devices[part::3]) for part in range(3)]
+        changers = [pool.submit(_change, told.again(), devices[part::3], times) for part in range(3)]
         try:
             for changer in changers:
                 changer.result(60)

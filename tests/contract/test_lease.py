@@ -1,15 +1,17 @@
-"""Leases: one holder at a time, and nobody waits longer than its time for one that is gone, in memory and SQLite."""
+"""Leases: one holder at a time, and nobody waits longer than its time for one that is gone, in every technology."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chalicelib.adapters.dynamo_lease import DynamoLease
 from chalicelib.adapters.lease_probe import LeaseProbe
 from chalicelib.adapters.memory_lease import MemoryLease
 from chalicelib.adapters.sqlite_lease import SqliteLease
 from chalicelib.errors import Unavailable
 from chalicelib.ports import Lease, Tenant, Tenure
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 from tests.contract.processes import acquire, in_processes
 
 NOW_MS = 1_800_000_000_000
@@ -17,8 +19,11 @@ TTL_S = 3.0
 NEVER_MS = 4_000_000_000_000
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def lease(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lease]:
+@pytest.fixture(params=["memory", "sqlite", *SEMANTICS])
+def lease(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> Iterator[Lease]:
+    if request.param in SEMANTICS:
+        yield DynamoLease(tables.new(request.param))
+        return
     if request.param == "memory":
         yield MemoryLease()
         return
