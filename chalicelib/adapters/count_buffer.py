@@ -16,14 +16,16 @@ Counted = TypeVar("Counted")
 
 
 class CountBuffer(Generic[Counted]):
-    """Sums by what is counted; the first `add` after a second writes, and so does `flush`.
+    """Sums by what is counted; the first `add` after *every_ms* writes, and so does `flush`.
 
     Args:
         write: Makes the sums durable. When it fails, what is left in the dictionary is kept for the next time.
+        every_ms: How long counts may wait.
     """
 
-    def __init__(self, write: Callable[[dict[Counted, float]], None]) -> None:
+    def __init__(self, write: Callable[[dict[Counted, float]], None], *, every_ms: int = FLUSH_EVERY_MS) -> None:
         self._write = write
+        self._every_ms = every_ms
         self._sums: defaultdict[Counted, float] = defaultdict(float)
         self._flushed_ms = 0
         self._failing = False
@@ -35,7 +37,7 @@ class CountBuffer(Generic[Counted]):
         with self._lock:
             for each in counted:
                 self._sums[each] += amount
-            due = not 0 <= now_ms - self._flushed_ms < FLUSH_EVERY_MS
+            due = not 0 <= now_ms - self._flushed_ms < self._every_ms
             if due:
                 self._flushed_ms = now_ms
         if due:

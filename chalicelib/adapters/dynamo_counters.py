@@ -10,6 +10,7 @@ from chalicelib.adapters.dynamo_table import Table
 from chalicelib.adapters.memory_counters import hour_of
 from chalicelib.ports import Labels
 
+EVERY_MS = 60_000
 _TOTALS = "totals"
 _ADD = "ADD #amount :amount SET #name = :name, #labels = :labels"
 
@@ -25,13 +26,14 @@ class _Counted(NamedTuple):
 class DynamoCounters:
     """Counts in total and by hour, summed over all processes.
 
-    Each process buffers up to a second. A write whose answer is lost is written again: the counts of that second may
-    then be in twice.
+    Each process buffers up to a minute: a function that is called every few seconds would otherwise pay six writes for
+    each call, more than for everything else in it. The counts of its last minute go with it. A write whose answer is
+    lost is written again: its counts may then be in twice.
     """
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._buffer: CountBuffer[_Counted] = CountBuffer(self._write)
+        self._buffer: CountBuffer[_Counted] = CountBuffer(self._write, every_ms=EVERY_MS)
 
     def add(self, name: str, labels: Labels = (), amount: float = 1, *, now_ms: int) -> None:
         text = json.dumps(labels, separators=(",", ":"))
