@@ -108,6 +108,22 @@ class Services:
         return SqliteBrokerOutbox(self._devices_file)
 
     @cached_property
+    def broker(self) -> ports.BrokerProvisioner | None:
+        """Who tells the broker of devices; None for the gateway and for AWS, which ask the records themselves."""
+        chosen = self.settings
+        if chosen.broker_provisioner == "passwords" and chosen.broker_password_file is not None:
+            from chalicelib.adapters.password_file import PasswordFile
+
+            return PasswordFile(chosen.broker_password_file, reload_command=chosen.broker_reload)
+        if chosen.broker_provisioner == "dynsec":
+            from chalicelib.adapters.dynsec import DynsecProvisioner
+            from chalicelib.adapters.dynsec_control import Control
+
+            account = (chosen.broker_admin_user, chosen.broker_admin_password)
+            return DynsecProvisioner(Control(chosen.broker_url, account, ca_file=chosen.broker_ca_file or None))
+        return None
+
+    @cached_property
     def queue(self) -> ports.TelemetryQueue:
         """Accepted readings on their way to the store."""
         if self.settings.queue == "memory":

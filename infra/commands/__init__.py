@@ -44,6 +44,7 @@ VERBS = (
     Verb("settings", "infra.commands.settings", "print every setting with its default, as in .env.example"),
     Verb("shell", "infra.commands.shell", "open a Python prompt with the ports and use cases at hand"),
     Verb("iotdb", "infra.commands.iotdb", "run a real IoTDB server here: start, stop, status, cli, logs"),
+    Verb("mosquitto", "infra.commands.mosquitto", "run or configure a Mosquitto: start, stop, config, reconcile"),
     Verb("bench", "infra.commands.bench", "measure how fast it is here: http, store or query"),
     Verb("aws", "infra.commands.aws", "list Lambda functions, or write the policies and templates they need"),
     Verb("cost", "infra.commands.cost", "print what a fleet costs a month on AWS, by service"),

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.settings import Settings, SettingsError, from_environment
@@ -13,7 +14,7 @@ from infra.environment import add_data_options, data_folder, gather
 from infra.failure import Exit, Failure
 from infra.supervisor import background
 from infra.supervisor.folder import RunFolder
-from infra.supervisor.listeners import open_all, ports
+from infra.supervisor.listeners import open_all, ports, with_free_ports
 from infra.supervisor.loop import Supervisor
 from infra.supervisor.output import LogFiles, Output, Screen
 from infra.supervisor.plan import processes
@@ -27,6 +28,9 @@ def add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on [HOST, 127.0.0.1]")
     parser.add_argument("--port", help="port to listen on, 0 for a free one [PORT, 5000]")
     parser.add_argument("--mqtt-port", help="MQTT port to listen on, 0 for a free one [MQTT_PORT, 1883]")
+    parser.add_argument(
+        "--broker", choices=["mosquitto"], help="what devices connect to instead of the gateway: one started here"
+    )
     parser.add_argument("--store", help="where telemetry is stored [IOTFLOW_STORE, sqlite]")
     add_data_options(parser)
     parser.set_defaults(run=up)
@@ -44,13 +48,16 @@ def up(options: argparse.Namespace) -> int:
     folder.claim()
     _refuse_mixed(folder)
     variables |= _store(settings, variables)
+    if options.broker:
+        variables |= _broker(settings, variables)
+        settings = _checked(variables)
     listeners = open_all(settings, variables)
     variables |= {"HOST": settings.host, **ports(listeners), "IOTFLOW_DATA": str(folder.data)}
     variables["IOTFLOW_MQTT_GATEWAY"] = str(settings.serves_mqtt).lower()
     if not options.detach and sys.stdout.isatty():
         variables.setdefault("IOTFLOW_LOG_FORMAT", "text")
     plans = processes(settings)
-    mqtt_url = mqtt_url_of(listeners["mqtt"]) if "mqtt" in listeners else settings.broker_url
+    mqtt_url = mqtt_url_of(listeners["mqtt"]) if "mqtt" in listeners else _broker_url(options, settings)
     output: Output = LogFiles(folder.logs)
     if not options.detach:
         output = Screen(sys.stderr if options.json else sys.stdout, [plan.name for plan in plans])
@@ -127,6 +134,19 @@ def _store(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
     from infra.commands import iotdb
 
     return iotdb.use(iotdb.server_in(data_folder(variables)))
+
+
+def _broker(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
+    """How to work with the Mosquitto of this data directory, which runs on when the instance stops, as brokers do."""
+    from infra.commands import mosquitto
+
+    data = data_folder(variables)
+    return mosquitto.use(mosquitto.server_in(data), replace(with_free_ports(settings, variables), data=data))
+
+
+def _broker_url(options: argparse.Namespace, settings: Settings) -> str:
+    """Where devices connect."""
+    return f"mqtt://{settings.mqtt_host}:{settings.mqtt_port}" if options.broker else settings.broker_url
 
 
 def _refuse_mixed(folder: RunFolder) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chalicelib.settings import Settings
 from infra.failure import Failure
@@ -24,32 +25,16 @@ def open_all(settings: Settings, variables: Mapping[str, str]) -> dict[str, sock
 
     TLS needs a certificate.
 
-    A port that nobody set does not stand in the way of a second instance: with PORT 0, MQTT takes a free one too, and
-    with another port than 1883 so do TLS and WebSocket.
-
     Raises:
         Failure: A port is taken, or an address is not one of this machine; nothing stays open.
     """
-    usual = Settings()
-    mqtt_port = settings.mqtt_port if settings.port or "MQTT_PORT" in variables else 0
-
-    def beside(name: str, port: int) -> int:
-        return port if mqtt_port == usual.mqtt_port or name in variables else 0
-
-    wanted = [
-        ("http", settings.host, settings.port, HTTP),
-        ("mqtt", settings.mqtt_host, mqtt_port, MQTT),
-        (
-            "mqtt_websocket",
-            settings.mqtt_host,
-            beside("MQTT_WEBSOCKET_PORT", settings.mqtt_websocket_port),
-            MQTT_WEBSOCKET,
-        ),
-    ]
-    if settings.mqtt_certificate is not None:
-        wanted.append(("mqtt_tls", settings.mqtt_host, beside("MQTT_TLS_PORT", settings.mqtt_tls_port), MQTT_TLS))
-    if not settings.serves_mqtt:
-        wanted = wanted[:1]
+    settings = with_free_ports(settings, variables)
+    wanted = [("http", settings.host, settings.port, HTTP)]
+    if settings.serves_mqtt:
+        wanted.append(("mqtt", settings.mqtt_host, settings.mqtt_port, MQTT))
+        wanted.append(("mqtt_websocket", settings.mqtt_host, settings.mqtt_websocket_port, MQTT_WEBSOCKET))
+        if settings.mqtt_certificate is not None:
+            wanted.append(("mqtt_tls", settings.mqtt_host, settings.mqtt_tls_port, MQTT_TLS))
     opened: dict[str, socket.socket] = {}
     try:
         for name, host, port, names in wanted:
@@ -59,6 +44,25 @@ def open_all(settings: Settings, variables: Mapping[str, str]) -> dict[str, sock
             listener.close()
         raise
     return opened
+
+
+def with_free_ports(settings: Settings, variables: Mapping[str, str]) -> Settings:
+    """Settings in which a port that nobody set does not stand in the way of a second instance.
+
+    With PORT 0, MQTT takes a free one too, and with another port than 1883 so do TLS and WebSocket.
+    """
+    usual = Settings()
+    mqtt_port = settings.mqtt_port if settings.port or "MQTT_PORT" in variables else 0
+
+    def beside(name: str, port: int) -> int:
+        return port if mqtt_port == usual.mqtt_port or name in variables else 0
+
+    return replace(
+        settings,
+        mqtt_port=mqtt_port,
+        mqtt_websocket_port=beside("MQTT_WEBSOCKET_PORT", settings.mqtt_websocket_port),
+        mqtt_tls_port=beside("MQTT_TLS_PORT", settings.mqtt_tls_port),
+    )
 
 
 def ports(listeners: Mapping[str, socket.socket]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Mosquitto as IoTFlow configures it; see docs/mqtt-broker.md."""
