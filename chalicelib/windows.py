@@ -8,6 +8,7 @@ twice as a whole is two windows: 1 h has 25 of them on the long day.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,19 @@ class Span(NamedTuple):
 
     start_ms: int
     end_ms: int
+
+
+class Run(NamedTuple):
+    """Windows of one width that touch, the last of which may be cut: ``start_ms <= t < end_ms``."""
+
+    start_ms: int
+    end_ms: int
+    width_ms: int
+
+    @property
+    def windows(self) -> int:
+        """How many they are."""
+        return -(-(self.end_ms - self.start_ms) // self.width_ms)
 
 
 class Grid:
@@ -67,6 +81,23 @@ class Grid:
             span = self.containing(start_ms)
             yield span
             start_ms = span.end_ms
+
+    def runs(self, start_ms: int, end_ms: int, *, most: int) -> Iterator[Run]:
+        """The windows of `spans`, those of one width together; the last run ends at *end_ms*.
+
+        Where widths differ, windows are looked at one by one: with more than *most* of them there are no runs.
+        """
+        if start_ms >= end_ms:
+            return
+        if self._zone is None and self._width_ms:
+            yield Run(self._start(start_ms), end_ms, self._width_ms)
+            return
+        spans = list(islice(self.spans(start_ms, end_ms), most + 1))
+        if len(spans) > most:
+            return
+        for width_ms, group in groupby(spans, lambda span: span.end_ms - span.start_ms):
+            together = list(group)
+            yield Run(together[0].start_ms, min(together[-1].end_ms, end_ms), width_ms)
 
     def _start(self, timestamp_ms: int) -> int:
         offset_ms = self._offset_ms(timestamp_ms)

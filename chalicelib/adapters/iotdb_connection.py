@@ -6,7 +6,7 @@ answer to another call. (The package's own Session goes on and hands the old ans
 
 import logging
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from iotdb.thrift.rpc.ttypes import (
     TSCloseOperationReq,
     TSCloseSessionReq,
     TSExecuteStatementReq,
+    TSFastLastDataQueryForOneDeviceReq,
     TSFetchResultsReq,
     TSOpenSessionReq,
     TSProtocolVersion,
@@ -141,6 +142,27 @@ class Connection:
         response = self._call(lambda: self._stub.executeQueryStatementV2(request), timeout_s)
         _must_be_good(response.status)
         return Answer(_columns(response), self._blocks(response, statement, timeout_s))
+
+    def newest(self, database: str, device: str, nodes: Sequence[str], *, timeout_s: float) -> Answer:
+        """The newest value of each of the device's series *nodes*, as ``SELECT LAST`` shows them, without the SQL.
+
+        A third of the time: nothing is parsed or planned.
+        """
+        request = TSFastLastDataQueryForOneDeviceReq(
+            sessionId=self._session,
+            db=database,
+            deviceId=device,
+            sensors=nodes,
+            fetchSize=FETCH_ROWS,
+            statementId=self._statement,
+            enableRedirectQuery=False,
+            jdbcQuery=False,
+            timeout=round(timeout_s * 1000),
+            legalPathNodes=True,
+        )
+        response = self._call(lambda: self._stub.executeFastLastDataQueryForOneDeviceV2(request), timeout_s)
+        _must_be_good(response.status)
+        return Answer(_columns(response), self._blocks(response, "", timeout_s))
 
     def _blocks(self, response: Any, statement: str, timeout_s: float) -> Iterator[Block]:
         """The answer, block by block; tells the server when the rest is not wanted."""

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 from chalicelib import fills
 from chalicelib.accumulate import describe
-from chalicelib.adapters import iotdb_statistics
+from chalicelib.adapters import iotdb_aggregate, iotdb_statistics
 from chalicelib.adapters.iotdb_blocks import Block
 from chalicelib.adapters.iotdb_client import Client, Node, Patience
 from chalicelib.adapters.iotdb_connection import Access, Column
-from chalicelib.adapters.iotdb_layout import Declarations, Layouts
+from chalicelib.adapters.iotdb_layout import Declarations, Layouts, series_below
 from chalicelib.adapters.iotdb_names import device_path, quoted
 from chalicelib.adapters.iotdb_read import Range, Reader
 from chalicelib.adapters.iotdb_status import NO_SUCH_PATH, Refusal
@@ -86,9 +86,13 @@ class IotdbReadings:
         def read(columns: list[Column], blocks: Iterator[Block]) -> dict[str, iotdb_statistics.Windows]:
             return iotdb_statistics.windows(columns, blocks, grid, query.functions)
 
-        columns: dict[str, iotdb_statistics.Windows] = {}
+        path = device_path(self._database, device)
+        layout = series_below(self._client, path).get(path, {})
+        columns = iotdb_aggregate.by_server(self._client, path, layout, query, grid)
+        names = layout if query.measurements is None else query.measurements
+        streamed = [name for name in names if name in layout and name not in columns and layout[name].has_numbers]
         tail = Range(query.start_ms, query.end_ms).where()
-        for group in self._reader(device).by_groups(query.measurements, tail, read):
+        for group in self._reader(device).by_groups(streamed, tail, read):
             columns |= group
         return fills.rows(columns, query, starts)
 
@@ -150,4 +154,4 @@ class IotdbReadings:
         self._administration.close()
 
     def _reader(self, device: DeviceRef) -> Reader:
-        return Reader(self._client, device_path(self._database, device))
+        return Reader(self._client, self._database, device_path(self._database, device))

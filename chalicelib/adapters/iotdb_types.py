@@ -87,6 +87,11 @@ class Slots:
         if not tag:
             self.main = number
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether there may be numbers among its values."""
+        return not {BOOLEAN, STRING} >= self.nodes.keys()
+
     def declare(self, declared: MeasurementType) -> None:
         """Take note of a main series that was made as it was declared."""
         self.add(SeriesName(self.measurement).encode(), "", declared)

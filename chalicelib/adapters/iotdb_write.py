@@ -12,7 +12,7 @@ from chalicelib.adapters.iotdb_connection import Connection
 from chalicelib.adapters.iotdb_frames import Rows
 from chalicelib.adapters.iotdb_layout import Layouts
 from chalicelib.adapters.iotdb_rows import Batch, Encoder
-from chalicelib.adapters.iotdb_status import BUSY_MEMORY_TABLE, Meaning, Refusal
+from chalicelib.adapters.iotdb_status import INTERNAL_ERROR, Meaning, Refusal
 from chalicelib.errors import Unavailable
 from chalicelib.model import Reading
 from chalicelib.ports import Rejected
@@ -81,7 +81,7 @@ class Writer:
             try:
                 connection.insert(rows, timeout_s=timeout_s)
             except Refusal as refused:
-                if refused.code == BUSY_MEMORY_TABLE:  # types changed below an unflushed table
+                if refused.code == INTERNAL_ERROR:  # types changed below an unflushed table
                     self._flush()
                 raise
 

@@ -95,6 +95,8 @@ def test_restart_under_load_is_survived_by_the_same_store(own: Server) -> None:
         stream.wait_for(10)
     found = stored(own)
     assert [n for n in stream.acknowledged if found.get(n) != n] == []
+    with iotdb_server.store_of(own) as store:
+        assert store.latest(DEVICE)["n"] == (max(found), max(found))
 
 
 def test_frozen_server_is_given_up_within_the_deadline_and_used_again(own: Server) -> None:
