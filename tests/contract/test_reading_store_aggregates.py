@@ -218,30 +218,51 @@ def test_aggregates_follow_overwrites_and_deletes(reading_store: ReadingStore) -
 
 VALUES = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6), st.booleans(), st.text(max_size=3))
 VALUES_BY_NAME = st.fixed_dictionaries({"a": VALUES}, optional={"b": VALUES})
+WHOLE, BROKEN = st.integers(-1000, 1000), st.floats(-1e6, 1e6).filter(lambda value: not value.is_integer())
+"""Measurements that keep to one type are what a store may aggregate by means of its own."""
+STEADY = st.fixed_dictionaries(
+    {"a": WHOLE}, optional={"b": BROKEN, "c": WHOLE | BROKEN, "d": st.floats(-9, 9), "e": st.integers(2**60, MAX_INT64)}
+)
+TIMES = st.integers(T0, T0 + DAY_MS)
 READINGS = st.lists(
-    st.builds(Reading, st.just(DEVICE), st.integers(T0, T0 + DAY_MS), VALUES_BY_NAME),
+    st.builds(Reading, st.just(DEVICE), TIMES, VALUES_BY_NAME) | st.builds(Reading, st.just(DEVICE), TIMES, STEADY),
     max_size=40,
 )
+STEADY_READINGS = st.lists(st.builds(Reading, st.just(DEVICE), TIMES, STEADY), max_size=40)
+PLAIN = (F.AVG, F.SUM, F.COUNT, F.MIN, F.MAX, F.FIRST, F.LAST, F.STDDEV)
+SAME_TYPE = {F.SUM, F.FIRST, F.LAST}
+"""Of results whose type the values decide alone; min and max may be either of two equal numbers."""
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(
-    READINGS,
+    READINGS | STEADY_READINGS,
+    st.sampled_from([tuple(F), PLAIN, (F.AVG, F.COUNT), (F.SUM,)]),
     st.sampled_from([Window(HOUR_MS), Window(7 * 60_000), Window(DAY_MS), Window(months=1)]),
     st.sampled_from([Fill.NONE, Fill.NULL, Fill.PREVIOUS, Fill.LINEAR]),
     st.sampled_from(["UTC", "America/New_York"]),
 )
 def test_any_readings_are_aggregated_as_the_reference_does(
-    reading_store: ReadingStore, readings: list[Reading], window: Window, fill: Fill, timezone: str
+    reading_store: ReadingStore,
+    readings: list[Reading],
+    functions: tuple[Function, ...],
+    window: Window,
+    fill: Fill,
+    timezone: str,
 ) -> None:
     reading_store.purge(DEVICE)
     reading_store.write(readings)
     reference = MemoryReadings()
     reference.write(readings)
     found, expected = (
-        ask(store, *F, window=window, fill=fill, timezone=timezone) for store in (reading_store, reference)
+        cells(ask(store, *functions, window=window, fill=fill, timezone=timezone))
+        for store in (reading_store, reference)
     )
-    assert cells(found) == pytest.approx(cells(expected), rel=1e-9, abs=1e-6)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    if fill is Fill.NONE:
+        assert [type(found[key]) for key in found if key[2] in SAME_TYPE] == [
+            type(expected[key]) for key in found if key[2] in SAME_TYPE
+        ]
 
 
 def cells(rows: list[AggregateRow]) -> dict[tuple[int, str, Function], float | int]:
