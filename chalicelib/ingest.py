@@ -56,17 +56,17 @@ def accept(
         Forbidden: The payload names another device.
         Unavailable: Not durable; sending again is safe.
     """
+    ref = device.ref
     readings = codec.readings_from_payload(
         payload,
         content_type=content_type,
-        device=device.ref,
+        device=ref,
         device_name=device.name,
         now_ms=now_ms,
         limits=limits,
-        stamp=(lambda count: stamps.take(device.ref, now_ms, count)) if stamps else None,
+        stamp=(lambda count: stamps.take(ref, now_ms, count)) if stamps else None,
     )
-    batch = Batch(device.ref, now_ms, readings)
-    queue.send(codec.batch_to_json(batch), readings=len(readings), now_ms=now_ms)
+    queue.send(codec.batch_to_json(Batch(ref, now_ms, readings)), readings=len(readings), now_ms=now_ms)
     return Accepted(readings[-1], len(readings))
 
 

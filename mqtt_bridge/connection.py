@@ -1,7 +1,6 @@
 """One client's packets: what MQTT asks for when each comes. `flow` sees to order and limits."""
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -47,18 +46,16 @@ class Connection(Flow):
     """See the module.
 
     Attributes:
-        back: How the gateway answers its client later: send, and whether it listens.
         route: The client, the topic's name and its meaning of the last message that was allowed: the next is like it.
         will: Published when the connection ends without DISCONNECT.
         farewell: How the client left; None when he did not say goodbye.
     """
 
-    __slots__ = ("_hub", "back", "farewell", "route", "will")
+    __slots__ = ("_hub", "farewell", "route", "will")
 
     def __init__(self, hub: Hub) -> None:
         super().__init__()
         self._hub = hub
-        self.back: tuple[Callable[[str, bytes], None], Callable[[str], bool]] | tuple[()] = ()
         self.route: tuple[Client, str, Topic] | None = None
         self.will: packets.Will | None = None
         self.farewell: packets.Disconnect | None = None
@@ -124,7 +121,7 @@ class Connection(Flow):
         receipt.count += 1
         receipt.size_bytes += len(message.payload)
         if message.qos == 2 and not repeated and (verdict is Reason.SUCCESS or not isinstance(verdict, Reason)):
-            session.received.add(message.packet_id)
+            session.received[message.packet_id] = None
             receipt.undo = (*receipt.undo, message.packet_id)
         if not message.qos:
             return
@@ -141,7 +138,7 @@ class Connection(Flow):
             reason = late.work.result()  # it has ended, or the receipt would not be settled
             if reason is not Reason.SUCCESS:
                 if late.qos == 2 and self.session is not None:
-                    self.session.received.discard(late.packet_id)
+                    self.session.received.pop(late.packet_id, None)
                 answer = packets.ack(_ACKS[late.qos], late.packet_id, self.level, reason)
                 told = told[: late.end - ACK_BYTES] + answer + told[late.end :]
         return told
@@ -163,7 +160,7 @@ class Connection(Flow):
         packet_id = packets.read_ack(body, self.level).packet_id
         known = self.session is not None and packet_id in self.session.received
         if known and self.session is not None:
-            self.session.received.discard(packet_id)
+            self.session.received.pop(packet_id, None)
         self.answer(
             packets.ack(packets.PUBCOMP, packet_id, self.level, Reason.SUCCESS if known else Reason.PACKET_ID_NOT_FOUND)
         )

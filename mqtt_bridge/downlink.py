@@ -95,19 +95,19 @@ class Downlink:
         if chosen is None or session.link is None or command.id in session.told:
             return
         name, qos = chosen
-        session.told.add(command.id)
+        session.told[command.id] = None
 
         def confirmed() -> None:
             # Forgotten only when it is written down: who read the pending commands before that must not send it again.
             self._advance(
                 command,
                 CommandStatus.DELIVERED,
-                lambda: self._loop.call_soon_threadsafe(session.told.discard, command.id),
+                lambda: self._loop.call_soon_threadsafe(session.told.pop, command.id, None),
             )
 
         message = Publish(name, command_payload(command, name), qos, properties=expiry(command, now_ms))
         if not session.send(message, confirmed if qos else None):
-            session.told.discard(command.id)
+            session.told.pop(command.id, None)
             return
         self._advance(command, CommandStatus.SENT)
         if not qos:

@@ -296,7 +296,8 @@ class Flow(asyncio.Protocol):
         if self.session is not None:
             for receipt in self._receipts:
                 if receipt.waits_for or receipt.failure is not None:
-                    self.session.received.difference_update(receipt.undo)
+                    for packet_id in receipt.undo:
+                        self.session.received.pop(packet_id, None)
         self._receipts.clear()
 
     def _give_up(self) -> None:

@@ -140,13 +140,13 @@ class Gateway:
             message.payload,
             content_type,
             now_ms,
-            *connection.back,
         )
-        reason = self.intake.publish(arrival, found)
-        if reason is Reason.SUCCESS and takes_long(arrival):
-            work: Future[Any] = found[-1]
-            return work
-        return reason
+        if not takes_long(arrival):
+            return self.intake.publish(arrival, found)
+        arrival = arrival._replace(reply=partial(self._reply, connection), listens=partial(_listens, connection))
+        self.intake.publish(arrival, found)
+        work: Future[Any] = found[-1]
+        return work
 
     def subscribe(self, connection: Connection, request: packets.Subscribe) -> list[int]:
         """Grant or refuse each filter; returns the SUBACK's codes."""
@@ -221,7 +221,6 @@ class Gateway:
         key = SessionKey(client.owner, client_id)
         session, present = self.sessions.open(key, connection, clean=connect.clean_start, expiry_s=expiry_s)
         connection.accept(client, session, max_packet_bytes=self.max_packet_bytes)
-        connection.back = (partial(self._reply, connection), partial(_listens, connection))
         properties: dict[int, object] = {
             Property.RECEIVE_MAXIMUM: RECEIVE_MAXIMUM,
             Property.MAXIMUM_PACKET_SIZE: self.max_packet_bytes,
