@@ -67,10 +67,10 @@ class Provisioning:
     def run(self) -> None:
         """Work until `stop`."""
         while not self._stopping.is_set():
-            self._stopping.wait(self._step())
+            self._stopping.wait(self.step())
         self._broker.close()
 
-    def _step(self) -> float:
+    def step(self) -> float:
         """Do what is to be done; returns the seconds until the next time."""
         try:
             now_ms = time.time_ns() // 1_000_000

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,10 @@ from infra.failure import Exit, Failure
 from infra.installation import clock_ms, in_words, open_records, settings_of
 from infra.mosquitto import files, layout, programs
 from infra.mosquitto.layout import DYNSEC, LAYOUTS, Layout
-from infra.mosquitto.server import Server
+from infra.mosquitto.server import ENVIRONMENT, Server
+
+FOLDER = "mosquitto"
+"""In the data directory."""
 
 
 def add_mosquitto(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +53,7 @@ def mosquitto(options: argparse.Namespace) -> int:
 
 def server_in(data: Path) -> Server:
     """The broker of a data directory."""
-    return Server(data / "mosquitto")
+    return Server(data / FOLDER)
 
 
 def use(server: Server, settings: Settings, *, kind: str = DYNSEC) -> dict[str, str]:
@@ -85,9 +87,8 @@ def _start(options: argparse.Namespace) -> int:
     with in_words():
         server.configure(services.settings, _accounts(services), kind=options.layout)
     server.start()
-    print(f"Mosquitto is ready for devices on port {server.choices['port']}. Its settings, for .env:\n")
-    for name, value in server.environment().items():
-        print(f"{name}={shlex.quote(value)}")
+    print(f"Mosquitto is ready for devices on port {server.choices['port']}; settings to work with it:")
+    print(server.home / ENVIRONMENT)
     return Exit.OK
 
 

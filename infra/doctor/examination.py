@@ -14,14 +14,16 @@ from chalicelib.errors import AppError
 from chalicelib.settings import Settings, SettingsError, from_environment, variables
 from chalicelib.wiring import Services
 from infra.bootstrap import REQUIREMENTS, ROOT
+from infra.commands.mosquitto import FOLDER as MOSQUITTO
 from infra.databases import DatabaseFile, present
-from infra.doctor import configuration, data, machine, service
+from infra.doctor import broker, configuration, data, machine, service
 from infra.doctor.finding import Finding, ok, wrong
 from infra.environment import data_folder, gather, read_env_file
 from infra.failure import Failure
 from infra.installation import clock_ms
 from infra.local.protocol import ConnectionLimits
 from infra.local.server import SPARE_DESCRIPTORS
+from infra.mosquitto import files, layout, programs
 from infra.supervisor.folder import RunFolder
 
 
@@ -31,6 +33,7 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield from machine.packages(REQUIREMENTS, _installed)
     yield machine.sqlite(sqlite3.sqlite_version_info)
     yield machine.tools(shutil.which)
+    yield broker.programs(programs.missing())
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = ConnectionLimits().connections + SPARE_DESCRIPTORS
     yield machine.descriptors(-1 if hard == resource.RLIM_INFINITY else hard, wanted)
@@ -62,9 +65,11 @@ def _data(settings: Settings) -> Iterator[Finding]:
     yield from data.schemas(databases)
     yield machine.clock(time.time(), _newest_s(databases))
     if settings.data.is_dir():
-        files = [each.path for each in databases]
-        yield from data.owners(settings.data, [*files, *settings.data.glob("pepper")])
+        paths = [each.path for each in databases]
+        yield from data.owners(settings.data, [*paths, *settings.data.glob("pepper")])
         yield from data.restores(settings.data)
+    if (settings.data / MOSQUITTO / layout.DYNSEC_FILE).exists():
+        yield from broker.accounts(damaged=files.is_damaged(settings.data / MOSQUITTO))
 
 
 def _service(settings: Settings) -> Iterator[Finding]:
@@ -91,6 +96,8 @@ def _records(settings: Settings, *, running: bool) -> Iterator[Finding]:
             yield from service.queue(queue.ledger(), queue.oldest_age_s(now_ms=now_ms), running=running)
         if "devices.db" in ready:
             yield service.administrator(services.credentials, now_ms)
+            if services.broker is not None:
+                yield from broker.telling(services.broker, services.broker_outbox.count())
     except AppError as error:
         yield wrong("records", error.message, service.LOGS)
 

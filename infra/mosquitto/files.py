@@ -1,6 +1,7 @@
 """Writes Mosquitto's files into a folder; what holds accounts is made once and then kept."""
 
 import json
+import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,13 +41,13 @@ def write(folder: Path, chosen: Layout, devices: Iterable[BrokerAccount]) -> Non
     ours = accounts(folder)
     if ours is None:
         ours = Accounts(*(secrets.token_urlsafe(_PASSWORD_BYTES) for _ in Accounts._fields))
-        _write(folder / ACCOUNTS, json.dumps(ours._asdict()) + "\n")
-    _write(folder / layout.CONFIGURATION, layout.configuration(chosen))
-    _write(folder / layout.ACCESS, layout.access())
+        write_privately(folder / ACCOUNTS, json.dumps(ours._asdict()) + "\n")
+    write_privately(folder / layout.CONFIGURATION, layout.configuration(chosen))
+    write_privately(folder / layout.ACCESS, layout.access())
     if chosen.kind == DYNSEC and is_damaged(folder):
-        _write(folder / layout.DYNSEC_FILE, _dynsec(ours, devices))
+        write_privately(folder / layout.DYNSEC_FILE, _dynsec(ours, devices))
     elif chosen.kind != DYNSEC and not (folder / layout.PASSWORD_FILE).exists():
-        _write(folder / layout.PASSWORD_FILE, _passwords(ours, devices))
+        write_privately(folder / layout.PASSWORD_FILE, _passwords(ours, devices))
 
 
 def is_damaged(folder: Path) -> bool:
@@ -67,16 +68,16 @@ def rebuild(folder: Path, kind: str, devices: Iterable[BrokerAccount]) -> int:
     known = [account for account in devices if account.key_hash]
     ours = accounts(folder) or Accounts("", "")
     if kind != DYNSEC:
-        _write(folder / layout.PASSWORD_FILE, _passwords(ours, known))
+        write_privately(folder / layout.PASSWORD_FILE, _passwords(ours, known))
         return len(known)
     file = folder / layout.DYNSEC_FILE
     if is_damaged(folder):
-        _write(file, _dynsec(ours, known))
+        write_privately(file, _dynsec(ours, known))
         return len(known)
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     others = [client for client in content["clients"] if not client["username"].isdecimal()]
     content["clients"] = [*others, *map(layout.device, known)]
-    _write(file, json.dumps(content))
+    write_privately(file, json.dumps(content))
     return len(known)
 
 
@@ -91,7 +92,7 @@ def _passwords(ours: Accounts, devices: Iterable[BrokerAccount]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(file: Path, text: str) -> None:
+def write_privately(file: Path, text: str) -> None:
     """Atomically, for nobody else's eyes; a file that was there keeps its owner and mode."""
     if file.exists():
         mode, owner = file.stat().st_mode & 0o777, file.stat()
@@ -102,7 +103,5 @@ def _write(file: Path, text: str) -> None:
     draft.write_text(text, encoding="utf-8")
     draft.chmod(mode)
     if owner is not None and owner.st_uid != draft.stat().st_uid:
-        import os
-
         os.chown(draft, owner.st_uid, owner.st_gid)
     draft.replace(file)

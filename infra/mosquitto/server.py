@@ -22,6 +22,7 @@ INTERNAL_HOST = "127.0.0.1"
 START_S = 30.0
 STOP_S = 30.0
 _POLL_S = 0.02
+ENVIRONMENT = "iotflow.env"
 _LOG = "mosquitto.log"
 _CHOICES = "choices.json"
 
@@ -101,6 +102,8 @@ class Server:
         )
         files.write(self.home, chosen, devices)
         (self.home / _CHOICES).write_text(json.dumps({"kind": kind, **ports}), encoding="ascii")
+        lines = [f"{name}={value}\n" for name, value in self.environment().items()]
+        files.write_privately(self.home / ENVIRONMENT, "".join(lines))
 
     def start(self, *, timeout_s: float = START_S) -> None:
         """Start the configured broker, and return when it answers.
