@@ -12,6 +12,7 @@ from chalicelib import api, emf, http, ingest, iot_core, logs, upkeep
 from chalicelib.declare import Worker
 from chalicelib.edge import App
 from chalicelib.model import Message
+from chalicelib.retention import Retention
 from chalicelib.wiring import services
 
 app = App(app_name="iotflow", configure_logs=False)
@@ -74,7 +75,15 @@ def store_readings(event: SQSEvent) -> dict[str, Any]:
     now.queue.adopt(messages)
     failed = ingest.store_apart(
         messages,
-        ingest.Sinks(now.queue, now.readings, now.devices, now.presence, read=iot_core.reader(now.devices, now.limits)),
+        ingest.Sinks(
+            now.queue,
+            now.readings,
+            now.devices,
+            now.presence,
+            read=iot_core.reader(now.devices, now.limits),
+            retention=Retention(dict(now.settings.retention_days), now.devices),
+            counters=now.counters,
+        ),
         last_receive=now.settings.max_receives,
         now_ms=now_ms,
     )

@@ -9,7 +9,8 @@ from chalicelib import codec
 from chalicelib.errors import InvalidInput, Unavailable
 from chalicelib.limits import PayloadLimits
 from chalicelib.model import Batch, Device, DeviceRef, Message, Reading, Sighting
-from chalicelib.ports import DeviceRepository, Presence, ReadingStore, Rejected, TelemetryQueue
+from chalicelib.ports import Counters, DeviceRepository, Presence, ReadingStore, Rejected, TelemetryQueue
+from chalicelib.retention import EXPIRED, Retention
 from chalicelib.stamps import Stamps
 
 log = logging.getLogger(__name__)
@@ -93,13 +94,18 @@ def wait_until_stored(reading: Reading, *, readings: ReadingStore, timeout_s: fl
 
 
 class Sinks(NamedTuple):
-    """The ports that storing touches, and how a message is read; `read` raises `InvalidInput` where no retry helps."""
+    """The ports that storing touches, and how a message is read; `read` raises `InvalidInput` where no retry helps.
+
+    `retention` says which readings are too old by now, `counters` counts them.
+    """
 
     queue: TelemetryQueue
     readings: ReadingStore
     devices: DeviceRepository
     presence: Presence
     read: Callable[[str], tuple[Batch, ...]] = codec.batches_from_json
+    retention: Retention | None = None
+    counters: Counters | None = None
 
 
 def store(
@@ -112,7 +118,7 @@ def store(
     """Store what the messages carry, with one call to the store, or to *write* instead.
 
     Unreadable messages and readings that the store refuses for good are buried with their reason; readings of removed
-    devices are discarded; the neighbours of both are stored.
+    devices, and those that are older than readings are kept, are discarded; the neighbours of both are stored.
 
     Raises:
         Unavailable: The store or the queue is silent. Nothing is lost: deliver all of them again.
@@ -127,16 +133,35 @@ def store(
     known = sinks.devices.existing({batch.device for _, batches in carried for batch in batches})
     kept = [each.of(known) for each in carried]
     rows = [reading for _, batches in kept for batch in batches for reading in batch.readings]
-    rejected = {item.position: item.reason for item in (write or sinks.readings.write)(rows)} if rows else {}
+    rejected = _write(rows, sinks, write or sinks.readings.write, now_ms) if rows else {}
     position = 0
     for whole, part in zip(carried, kept, strict=True):
         refused = [at for at in range(part.readings) if position + at in rejected] if rejected else []
-        if refused:
-            _bury_rejected(whole, known, part, refused, rejected[position + refused[0]], queue=queue, now_ms=now_ms)
-        elif part.readings < whole.readings:
-            queue.discard(whole.message.receipt, readings=whole.readings - part.readings, now_ms=now_ms)
+        reason = next((one.reason for at in refused if not (one := rejected[position + at]).expired), None)
+        dropped = whole.readings - part.readings + len(refused)
+        if reason is not None:
+            _bury_rejected(whole, known, part, refused, reason, queue=queue, now_ms=now_ms)
+        elif dropped:
+            queue.discard(whole.message.receipt, readings=dropped, now_ms=now_ms)
         position += part.readings
     _mark_seen(kept, sinks.presence)
+
+
+def _write(
+    rows: Sequence[Reading], sinks: Sinks, write: Callable[[Sequence[Reading]], list[Rejected]], now_ms: int
+) -> dict[int, Rejected]:
+    """Write what is not expired; what was not stored, by its position in *rows*."""
+    old = sinks.retention.expired(rows, now_ms=now_ms) if sinks.retention is not None else set()
+    fresh = [position for position in range(len(rows)) if position not in old] if old else range(len(rows))
+    written = write([rows[position] for position in fresh] if old else rows) if fresh else []
+    rejected = {position: Rejected(position, "older than readings are kept", expired=True) for position in old}
+    rejected |= {fresh[item.position]: item for item in written}
+    expired = sum(item.expired for item in rejected.values())
+    if expired:
+        log.info("Dropped %d readings that are older than readings are kept", expired)
+        if sinks.counters is not None:
+            sinks.counters.add(EXPIRED, amount=expired, now_ms=now_ms)
+    return rejected
 
 
 class _Carried(NamedTuple):
@@ -169,7 +194,8 @@ def _bury_rejected(
 ) -> None:
     """Bury those of *part* that are at the positions *refused*, and with them what is of removed devices.
 
-    A message is settled once, so the latter wait for the letter's end: they are discarded when it is replayed.
+    A message is settled once, so the latter, and what is expired, wait for the letter's end: they are discarded when
+    it is replayed.
     """
     guilty = []
     at = 0

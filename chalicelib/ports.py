@@ -397,10 +397,14 @@ class TelemetryQueue(Protocol):
 
 
 class Rejected(NamedTuple):
-    """A reading that the store will never take: its place in the call's list, and the reason in words."""
+    """A reading that the store will never take: its place in the call's list, and the reason in words.
+
+    `expired`: it is older than the store keeps readings, which is no fault of it.
+    """
 
     position: int
     reason: str
+    expired: bool = False
 
 
 class ReadingStore(Protocol):
@@ -459,6 +463,19 @@ class ReadingStore(Protocol):
         self, device: DeviceRef, *, start_ms: int, end_ms: int, measurements: Sequence[str] | None = None
     ) -> int:
         """Delete values in the range; returns how many readings lost at least one value."""
+        ...
+
+    def retain(self, longest: int, devices: Sequence[tuple[DeviceRef, int]], *, now_ms: int) -> int:
+        """Drop readings that are older than their device's days, or let the store do so itself; again and again.
+
+        Args:
+            longest: The most days of any device, known or not; 0 keeps for ever.
+            devices: Every device with its days, 0 for ever; empty when there are no rules (any more).
+            now_ms: Now; a store with rules of its own goes by its own clock.
+
+        Returns:
+            Readings that were deleted one by one.
+        """
         ...
 
     def purge(self, device: DeviceRef) -> None:

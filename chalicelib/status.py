@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from chalicelib.errors import Unavailable
 from chalicelib.model import ONLINE_FOR_S, Ledger
 from chalicelib.ports import Counters, DeviceRepository, DeviceStats, Labels, Presence, TelemetryQueue
+from chalicelib.retention import EXPIRED
 
 BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5)
 """Upper bounds of the latency histogram, in seconds."""
@@ -108,6 +109,7 @@ HELP = {
     BRIDGE_MESSAGES: "Messages from the broker, by what the bridge did with them.",
     BRIDGE_CONNECTS: "Connections of the bridge to its broker, by whether its session was there.",
     "iotflow_readings_total": "Readings since the beginning, by what became of them.",
+    EXPIRED: "Readings that were too old to be kept when they were to be stored.",
     "iotflow_readings": "Readings now, by where they are.",
     "iotflow_queue_oldest_age_seconds": "Age of the oldest message that is not stored yet.",
     "iotflow_devices": "Registered devices by status.",
@@ -120,7 +122,7 @@ def exposition(counters: Counters, state: QueueState, counted: Fleet) -> str:
     """All metrics in Prometheus' text format 0.0.4."""
     ledger, totals = state.ledger, counters.totals()
     lines: list[str] = []
-    for counter in ("iotflow_requests_total", REJECTED, BRIDGE_MESSAGES, BRIDGE_CONNECTS):
+    for counter in ("iotflow_requests_total", REJECTED, EXPIRED, BRIDGE_MESSAGES, BRIDGE_CONNECTS):
         _family(
             lines, counter, "counter", {labels: value for (name, labels), value in totals.items() if name == counter}
         )

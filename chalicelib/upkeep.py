@@ -15,10 +15,10 @@ from chalicelib.ports import (
     ReadingStore,
     TwinRepository,
 )
+from chalicelib.retention import DAY_MS, Retention
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
 IDEMPOTENCY_MS = DAY_MS
 COUNTER_HOURS_MS = 8 * DAY_MS
 SETTLE_MS = 15 * 60_000
@@ -45,18 +45,12 @@ def purge_removed(
     return len(removed)
 
 
-def retain(days_by_type: Mapping[str, int], *, devices: DeviceRepository, readings: ReadingStore, now_ms: int) -> int:
-    """Delete readings that are older than their device type's days; the empty type is the rule for all others.
-
-    Returns:
-        Readings deleted. 0 days, or no rule, keeps them for good.
-    """
-    deleted = 0
-    for device in _all(devices) if days_by_type else ():
-        days = days_by_type.get(device.device_type, days_by_type.get("", 0))
-        if days:
-            deleted += readings.delete(device.ref, start_ms=0, end_ms=now_ms - days * DAY_MS)
-    return deleted
+def retain(retention: Retention, *, readings: ReadingStore, now_ms: int) -> int:
+    """Let the store drop readings that are older than their device type's days; returns how many it deleted."""
+    if not any(retention.days_by_type.values()):
+        return readings.retain(0, [], now_ms=now_ms)
+    kept = [(device.ref, retention.days(device.device_type)) for device in _all(retention.devices)]
+    return readings.retain(retention.longest(), kept, now_ms=now_ms)
 
 
 def _all(devices: DeviceRepository) -> Iterator[Device]:
@@ -85,11 +79,11 @@ def tidy(
     try:
         commands.expire(now_ms=now_ms)
         commands.forget(before_ms=now_ms - KEPT_MS)
-        purged = purge_removed(devices=devices, readings=readings, commands=commands, twins=twins, now_ms=now_ms)
-        deleted = retain(days_by_type, devices=devices, readings=readings, now_ms=now_ms)
-        if purged or deleted:
-            log.info("Upkeep purged %d removed devices and deleted %d readings over their age", purged, deleted)
         idempotency.expire(before_ms=now_ms - IDEMPOTENCY_MS)
         counters.expire(before_ms=now_ms - COUNTER_HOURS_MS)
+        purged = purge_removed(devices=devices, readings=readings, commands=commands, twins=twins, now_ms=now_ms)
+        deleted = retain(Retention(days_by_type, devices), readings=readings, now_ms=now_ms)
+        if purged or deleted:
+            log.info("Upkeep purged %d removed devices and deleted %d readings over their age", purged, deleted)
     except Unavailable as error:
         log.warning("Upkeep goes on next time: %s", error.message)

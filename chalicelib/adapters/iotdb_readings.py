@@ -14,15 +14,18 @@ from chalicelib.adapters.iotdb_connection import Access, Column
 from chalicelib.adapters.iotdb_layout import Declarations, Layouts, series_below
 from chalicelib.adapters.iotdb_names import device_path, quoted
 from chalicelib.adapters.iotdb_read import Range, Reader
+from chalicelib.adapters.iotdb_retention import Rules
 from chalicelib.adapters.iotdb_status import NO_SUCH_PATH, Refusal
 from chalicelib.adapters.iotdb_write import Writer
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
 from chalicelib.errors import Unavailable
 from chalicelib.model import DeviceRef, Reading, Value
 from chalicelib.ports import Rejected
+from chalicelib.retention import delete_expired
 from chalicelib.windows import Grid
 
 DATABASE = "root.iotflow"
+HOUR_MS = 3_600_000
 
 
 class IotdbReadings:
@@ -51,7 +54,8 @@ class IotdbReadings:
         self._administration = Client(nodes, administrator, patience) if administrator else self._client
         self._database = database
         self._layouts = Layouts(self._client, database, declared)
-        self._writer = Writer(self._client, self._layouts, self._flush)
+        self._rules = Rules(self._client, database)
+        self._writer = Writer(self._client, self._layouts, self._rules, self._flush)
 
     def write(self, readings: Sequence[Reading]) -> list[Rejected]:
         return sorted(self._writer.write(readings))
@@ -125,6 +129,13 @@ class IotdbReadings:
             self._flush()
             reader.delete(span, measurements)
         return touched
+
+    def retain(self, longest: int, devices: Sequence[tuple[DeviceRef, int]], *, now_ms: int) -> int:
+        shorter = [(device, days) for device, days in devices if days not in {0, longest}]
+        if self._rules.make(longest, shorter):
+            return 0
+        # Every delete leaves a mark until the next compaction: one an hour and device at most.
+        return delete_expired(self, shorter, now_ms=now_ms - now_ms % HOUR_MS)
 
     def purge(self, device: DeviceRef) -> None:
         path = device_path(self._database, device)

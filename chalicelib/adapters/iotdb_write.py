@@ -4,13 +4,14 @@ Source of the call: with a synchronous WAL the records form costs one fsync a ca
 the tablet form costs one a device, 14 000 at most (200 devices, measured on 2.0.1-beta).
 """
 
-import logging
+import math
+import time
 from collections.abc import Callable, Sequence
 
 from chalicelib.adapters.iotdb_client import Client
 from chalicelib.adapters.iotdb_connection import Connection
-from chalicelib.adapters.iotdb_frames import Rows
 from chalicelib.adapters.iotdb_layout import Layouts
+from chalicelib.adapters.iotdb_retention import Rules
 from chalicelib.adapters.iotdb_rows import Batch, Encoder
 from chalicelib.adapters.iotdb_status import INTERNAL_ERROR, Meaning, Refusal
 from chalicelib.errors import Unavailable
@@ -18,7 +19,6 @@ from chalicelib.model import Reading
 from chalicelib.ports import Rejected
 
 _MAX_WORDS = 300
-_LOG = logging.getLogger(__name__)
 
 
 class Writer:
@@ -27,12 +27,14 @@ class Writer:
     Args:
         client: The calls.
         layouts: What series there are; the writer adds to it.
+        rules: What the server keeps how long.
         flush: Makes the server write its memory tables to disk, if it lets us.
     """
 
-    def __init__(self, client: Client, layouts: Layouts, flush: Callable[[], None]) -> None:
+    def __init__(self, client: Client, layouts: Layouts, rules: Rules, flush: Callable[[], None]) -> None:
         self._client = client
         self._layouts = layouts
+        self._rules = rules
         self._flush = flush
         self._rows = Encoder(layouts)
 
@@ -50,7 +52,7 @@ class Writer:
     def _store(self, batch: Batch) -> list[Rejected]:
         """Send, and after a refusal look the types up again, once."""
         try:
-            self._send(batch.rows)
+            return self._send(batch)
         except Refusal as refused:
             self._layouts.forget({reading.device for reading in batch.readings})
             if refused.is_wrong_type:
@@ -60,15 +62,13 @@ class Writer:
         except Unavailable:
             self._layouts.forget({reading.device for reading in batch.readings})
             raise
-        return []
 
     def _bisect(self, batch: Batch) -> list[Rejected]:
         """Send; one bad row fails a whole call, so halve it until only the bad rows are left."""
         try:
-            self._send(batch.rows)
+            return self._send(batch)
         except Refusal as refused:
             return self._halve(batch, refused)
-        return []
 
     def _halve(self, batch: Batch, refused: Refusal) -> list[Rejected]:
         if len(batch.readings) == 1:
@@ -76,10 +76,12 @@ class Writer:
         first, second = batch.halves()
         return self._bisect(first) + self._bisect(second)
 
-    def _send(self, rows: Rows) -> None:
+    def _send(self, batch: Batch) -> list[Rejected]:
+        """Send; returns the readings that the server dropped for their age, when all others are stored."""
+
         def insert(connection: Connection, timeout_s: float) -> None:
             try:
-                connection.insert(rows, timeout_s=timeout_s)
+                connection.insert(batch.rows, timeout_s=timeout_s)
             except Refusal as refused:
                 if refused.code == INTERNAL_ERROR:  # types changed below an unflushed table
                     self._flush()
@@ -90,4 +92,24 @@ class Writer:
         except Refusal as refused:
             if refused.meaning is not Meaning.EXPIRED:
                 raise
-            _LOG.warning("IoTDB dropped readings that are older than their retention: %s", refused)
+            return self._expired(batch, refused)
+        return []
+
+    def _expired(self, batch: Batch, refused: Refusal) -> list[Rejected]:
+        """Which readings the server dropped: it names only one, so it is asked for its rules.
+
+        Where its clock is behind ours, what it stored a moment before it would not is counted as dropped.
+        """
+        now_ms = time.time() * 1000
+        ages_ms = self._rules.ages_ms({each.device for each in batch.readings})
+        spare_ms = [
+            each.timestamp_ms - now_ms + age_ms if (age_ms := ages_ms[each.device]) is not None else math.inf
+            for each in batch.readings
+        ]
+        bound_ms = max(0.0, min(spare_ms))
+        reason = f"IoTDB says {refused}"[:_MAX_WORDS]
+        return [
+            Rejected(position, reason, expired=True)
+            for position, spare in zip(batch.positions, spare_ms, strict=True)
+            if spare <= bound_ms
+        ]

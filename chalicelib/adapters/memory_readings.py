@@ -9,6 +9,7 @@ from chalicelib.accumulate import Number, Summary, describe, is_number, summaris
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
 from chalicelib.model import DeviceRef, Reading, Value
 from chalicelib.ports import Rejected
+from chalicelib.retention import delete_expired
 from chalicelib.storable import sift
 from chalicelib.windows import Grid
 
@@ -93,6 +94,9 @@ class MemoryReadings:
                 if not rows[reading.timestamp_ms]:
                     del rows[reading.timestamp_ms]
         return len(affected)
+
+    def retain(self, longest: int, devices: Sequence[tuple[DeviceRef, int]], *, now_ms: int) -> int:  # noqa: ARG002
+        return delete_expired(self, devices, now_ms=now_ms)
 
     def purge(self, device: DeviceRef) -> None:
         with self._lock:

@@ -24,6 +24,7 @@ from chalicelib.adapters.sqlite_series import SeriesIds, find_key, find_series
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
 from chalicelib.model import MAX_INT64, MIN_INT64, DeviceRef, Reading, Value
 from chalicelib.ports import Rejected
+from chalicelib.retention import delete_expired
 from chalicelib.storable import sift
 from chalicelib.windows import Grid
 
@@ -188,6 +189,9 @@ class SqliteReadings:
                 deleted += _delete(connection, key, series, where, entire=measurements is None)
             start_ms = stop_ms
         return deleted
+
+    def retain(self, longest: int, devices: Sequence[tuple[DeviceRef, int]], *, now_ms: int) -> int:  # noqa: ARG002
+        return delete_expired(self, devices, now_ms=now_ms)
 
     def purge(self, device: DeviceRef) -> None:
         self.delete(device, start_ms=MIN_INT64, end_ms=MAX_INT64)

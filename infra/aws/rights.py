@@ -75,7 +75,7 @@ RIGHTS: dict[str, Right] = {
     "limiter:write": _right("take check", _WRITE_TABLE),
     "readings:read": _right("read latest aggregate survey count check", {}),
     "readings:write": _right("write", {}),
-    "readings:delete": _right("delete purge", {}),
+    "readings:delete": _right("delete purge retain", {}),
 }
 
 

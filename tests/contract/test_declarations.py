@@ -9,12 +9,12 @@ from chalicelib.adapters.memory_declarations import MemoryDeclarations
 from chalicelib.adapters.sqlite_declarations import SqliteDeclarations
 from chalicelib.model import DeviceRef, MeasurementType
 from chalicelib.ports import DeclarationRepository
-from tests.contract.device_records import ADAPTERS, open_records
+from tests.contract.device_records import sqlite
 
 INT32, FLOAT = MeasurementType.INT32, MeasurementType.FLOAT
 
 
-@pytest.fixture(params=ADAPTERS)
+@pytest.fixture(params=["memory", "sqlite"])
 def declarations(request: pytest.FixtureRequest, tmp_path: Path) -> DeclarationRepository:
     return MemoryDeclarations() if request.param == "memory" else SqliteDeclarations(tmp_path / "devices.db")
 
@@ -45,11 +45,8 @@ def test_tenants_and_types_are_apart(declarations: DeclarationRepository) -> Non
     assert declarations.get("other", "meter") == {"a": FLOAT}
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-def test_device_has_what_is_declared_of_its_type(
-    adapter: str, declarations: DeclarationRepository, tmp_path: Path
-) -> None:
-    devices = open_records(adapter, tmp_path)
+def test_device_has_what_is_declared_of_its_type(declarations: DeclarationRepository, tmp_path: Path) -> None:
+    devices = sqlite(tmp_path / "devices.db")
     device = devices.add()
     declarations.put(device.tenant, device.device_type, {"a": INT32})
     declarations.put("other", device.device_type, {"a": FLOAT})

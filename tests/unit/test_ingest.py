@@ -9,6 +9,7 @@ from chalicelib.errors import Forbidden, InvalidInput, Unavailable
 from chalicelib.ingest import Accepted, Sinks, accept, store, store_apart
 from chalicelib.model import Batch, Device, DeviceRef, Reading
 from chalicelib.ports import Rejected
+from chalicelib.retention import DAY_MS, EXPIRED, Retention
 from chalicelib.stamps import Stamps
 from chalicelib.wiring import Services
 from tests.builders import NOW_MS, a_device, a_reading, memory_services, received, send
@@ -49,6 +50,24 @@ def finish(services: Services) -> None:
     messages = received(services)
     failed = store_apart(messages, sinks_of(services), last_receive=5, now_ms=NOW_MS)
     services.queue.delete([m.receipt for m in messages if m.id not in failed], now_ms=NOW_MS)
+
+
+def test_expired_readings_beside_a_refused_one_wait_in_its_letter(services: Services, device: Device) -> None:
+    """A message is settled once; whoever replays the letter has them discarded."""
+    refused, fine = a_reading(device, NOW_MS - 1, bad=1), a_reading(device)
+    send(services, device, a_reading(device, NOW_MS - 8 * DAY_MS), refused, fine)
+    sinks = sinks_of(services)._replace(
+        readings=Choosy(services),  # type: ignore[arg-type]
+        retention=Retention({"sensor": 7}, services.devices),
+        counters=services.counters,
+    )
+    messages = received(services)
+    store(messages, sinks, now_ms=NOW_MS)
+    services.queue.delete([message.receipt for message in messages], now_ms=NOW_MS)
+    ledger = services.queue.ledger()
+    assert (ledger.accepted, ledger.stored, ledger.dead_lettered, ledger.discarded) == (3, 1, 2, 0)
+    assert services.queue.dead_letters()[0].reason == "507: the store's words"
+    assert services.counters.totals()[EXPIRED, ()] == 1
 
 
 def test_the_readings_of_one_request_are_one_message(services: Services, device: Device) -> None:

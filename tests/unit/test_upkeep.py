@@ -7,7 +7,8 @@ import pytest
 from chalicelib import devices, upkeep
 from chalicelib.errors import Unavailable
 from chalicelib.model import Device, DeviceRef
-from chalicelib.upkeep import COUNTER_HOURS_MS, DAY_MS, IDEMPOTENCY_MS, SETTLE_MS
+from chalicelib.retention import DAY_MS
+from chalicelib.upkeep import COUNTER_HOURS_MS, IDEMPOTENCY_MS, SETTLE_MS
 from chalicelib.wiring import Services
 from tests.builders import NOW_MS, a_device, a_reading, memory_services
 
