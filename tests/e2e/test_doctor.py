@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.settings import Settings
 from infra.failure import Exit
-from infra.supervisor.plan import PROCESSES
+from infra.supervisor.plan import processes
 from tests.e2e.installation import Installation, restore
 from tests.e2e.instance import Instance, infra
 
@@ -37,7 +38,7 @@ def test_doctor_finds_a_running_instance_in_order(instance: Instance) -> None:
     code, found = doctor(instance.data)
     assert (code, wrongs(found)) == (0, {})
     assert [finding["sentence"] for finding in found["service"]] == [f"{instance.url}/status says healthy"]
-    assert len(found["processes"]) == len(PROCESSES)
+    assert len(found["processes"]) == len(processes(Settings()))
     assert found["tokens"][0]["sentence"] == "1 administrator's token"
 
 
