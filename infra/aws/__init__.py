@@ -11,6 +11,9 @@ iot.py              AWS IoT Core: endpoint, authorizer, the rule that queues tel
 template.py         queue, table, alarms and secrets: the template that chalice merges
 archive.py          the zip: compiled, reproducible, complete
 verify.py           what must hold of a finished template
+stack.py            a stage as a CloudFormation stack: published, planned, changed, deleted
+state.py            how a deployed stage is, and what is wrong with it
+stagelogs.py        log lines of its functions
 packaging.py        the environment that packages, with the Python that Lambda will run
 lambda_process.py   a packaged function in a process of its own, as Lambda runs it
 """

@@ -5,6 +5,7 @@ import json
 import logging
 
 from infra import terminal
+from infra.aws.names import STAGES
 from infra.doctor.examination import examine
 from infra.doctor.finding import Finding, Level
 from infra.environment import add_data_options
@@ -21,6 +22,7 @@ _COLOURS = {
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--json", action="store_true", help="one JSON document: healthy, findings")
+    parser.add_argument("--stage", choices=STAGES, help="look at a deployment on AWS instead of this machine")
     add_data_options(parser)
     parser.add_argument("--host", help="address that up would listen on [HOST, 127.0.0.1]")
     parser.add_argument("--port", help="port that up would listen on [PORT, 5000]")
@@ -31,13 +33,19 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 def doctor(options: argparse.Namespace) -> int:
     """Look at everything; 1 when something is wrong."""
     logging.disable()  # what an adapter would log here is what a finding says
-    findings = [for_instance(finding, options) for finding in examine(options)]
+    findings = _of_stage(options.stage) if options.stage else [for_instance(each, options) for each in examine(options)]
     sick = any(finding.level is Level.WRONG for finding in findings)
     if options.json:
         print(json.dumps({"healthy": not sick, "findings": [finding._asdict() for finding in findings]}))
     else:
         print(render(findings))
     return Exit.FAILED if sick else Exit.OK
+
+
+def _of_stage(name: str) -> list[Finding]:
+    from infra.commands import stage  # brings AWS's client
+
+    return stage.examine(name)
 
 
 def for_instance(finding: Finding, options: argparse.Namespace) -> Finding:

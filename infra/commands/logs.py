@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from infra.aws.names import STAGES
 from infra.environment import add_data_options, data_folder, gather
 from infra.failure import Exit, Failure
 from infra.supervisor.folder import RunFolder
@@ -19,7 +20,10 @@ LOOK_EVERY_S = 0.2
 def add_logs(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     names = [SUPERVISOR, *(plan.name for plan in PROCESSES)]
-    parser.add_argument("process", nargs="?", choices=names, metavar="process", help=f"one of {', '.join(names)}")
+    parser.add_argument(
+        "process", nargs="?", metavar="process", help=f"one of {', '.join(names)}; with --stage, a function"
+    )
+    parser.add_argument("--stage", choices=STAGES, help="of a deployment on AWS, the last ten minutes")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many lines of each [20]")
     add_data_options(parser)
@@ -30,8 +34,19 @@ def logs(options: argparse.Namespace) -> int:
     """Print the last lines of every log, or of one, and follow them if asked to.
 
     Raises:
-        Failure: There are none.
+        Failure: There are none, or no such process.
     """
+    if options.stage:
+        from infra.commands import stage  # brings AWS's client
+
+        return stage.show_logs(options.stage, [options.process] if options.process else [], follow=options.follow)
+    if options.process and options.process not in options.names:
+        message = f"there is no process {options.process}; take {', '.join(options.names)}"
+        raise Failure(message, Exit.BAD_OPTION)
+    return _show(options)
+
+
+def _show(options: argparse.Namespace) -> int:
     folder = RunFolder(data_folder(gather(options)))
     names: list[str] = [options.process] if options.process else options.names
     files = {name: folder.logs / f"{name}.log" for name in names}

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from infra import terminal
+from infra.aws.names import STAGES
 from infra.environment import add_data_options, data_folder, gather
 from infra.failure import Exit
 from infra.supervisor.child import State
@@ -18,12 +19,17 @@ _COLOURS = {State.RUNNING: terminal.GREEN, State.STOPPED: terminal.RED, State.WA
 def add_status(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--stage", choices=STAGES, help="of a deployment on AWS, instead of the instance here")
     add_data_options(parser)
     parser.set_defaults(run=status)
 
 
 def status(options: argparse.Namespace) -> int:
     """Show the processes; 0 when all run, 1 when one does not, 3 when nothing was started."""
+    if options.stage:
+        from infra.commands import stage  # brings AWS's client
+
+        return stage.show_status(options.stage, as_json=options.json)
     folder = RunFolder(data_folder(gather(options)))
     pid = folder.supervisor_pid()
     state = folder.read_state() if pid else None
