@@ -8,8 +8,9 @@ from chalicelib.errors import TooLarge
 
 MAX_JOINED_CHARACTERS = 65_536
 """About so long a message of the queue becomes by joining; one that is longer by itself stays as it is."""
-MAX_REMEMBERED = 1000
-"""So many messages a broker may have sent without knowing what became of them; the bridge tells it this limit."""
+MAX_REMEMBERED = 65_535
+"""So many packet ids there are, and so many messages a broker may have sent of which it does not know what became.
+Mosquitto 2.0.11 forgets the bridge's own limit when it goes on with an earlier session."""
 
 
 class Refused(NamedTuple):
@@ -28,6 +29,7 @@ class Delivery:
     Attributes:
         refused: What becomes dead letters.
         marks: Packet id and digest of every message, accepted or not, that the broker may repeat.
+        stamped_ms: The latest time that the service gave to a reading, in this delivery or before; see `Stamps`.
         size_bytes: Of what came, for limits on memory.
     """
 
@@ -40,6 +42,7 @@ class Delivery:
         "marks",
         "refused",
         "size_bytes",
+        "stamped_ms",
     )
 
     def __init__(self, max_message_bytes: int = 1_048_576) -> None:
@@ -50,6 +53,7 @@ class Delivery:
         self.refused: list[Refused] = []
         self.marks: list[tuple[int, int]] = []
         self.size_bytes = 0
+        self.stamped_ms = 0
 
     def send(self, body: str, *, readings: int, now_ms: int) -> None:  # noqa: ARG002 - the port's
         """Gather a message of `codec`.

@@ -779,6 +779,18 @@ class Lease(Protocol):
         ...
 
 
+class Taken(NamedTuple):
+    """What a successor needs to know of what was taken.
+
+    Attributes:
+        marks: Packet id -> digest of topic and content, of what the broker may repeat.
+        stamped_ms: The latest time that was given to a reading.
+    """
+
+    marks: Mapping[int, int]
+    stamped_ms: int
+
+
 class Inbox(Protocol):
     """What a broker delivers, on its way into the queue. Knows a repetition by its packet id and content.
 
@@ -795,6 +807,6 @@ class Inbox(Protocol):
         """
         ...
 
-    def taken(self, name: str) -> dict[int, int]:
-        """What was taken last by tenures of the lease *name*: packet id -> digest of topic and content."""
+    def taken(self, name: str) -> Taken:
+        """What was taken by tenures of the lease *name*."""
         ...

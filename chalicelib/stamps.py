@@ -15,7 +15,19 @@ class Stamps:
 
     def __init__(self) -> None:
         self._last_ms: dict[DeviceRef, int] = {}
+        self._floor_ms = 0
+        self._newest_ms = 0
         self._lock = threading.Lock()
+
+    @property
+    def newest_ms(self) -> int:
+        """The latest of all times given: a process that goes on with this one's work starts after it."""
+        return self._newest_ms
+
+    def start_after(self, stamp_ms: int) -> None:
+        """Give only later times from now on, to any device: another process gave those up to *stamp_ms*."""
+        with self._lock:
+            self._floor_ms = max(self._floor_ms, stamp_ms)
 
     def take(self, device: DeviceRef, now_ms: int, count: int = 1) -> int:
         """The last of *count* consecutive free milliseconds at or after *now_ms*, now taken.
@@ -23,11 +35,12 @@ class Stamps:
         Ahead of the clock by more than `MAX_LEAD_MS` (it stepped back), the clock is believed.
         """
         with self._lock:
-            last_ms = self._last_ms.get(device, 0)
+            last_ms = max(self._last_ms.get(device, 0), self._floor_ms)
             stamp_ms = now_ms if now_ms - last_ms >= count else last_ms + count
             if stamp_ms - now_ms > MAX_LEAD_MS:
                 stamp_ms = now_ms
             if len(self._last_ms) >= MAX_DEVICES:
                 self._last_ms = {key: value for key, value in self._last_ms.items() if value >= now_ms}
             self._last_ms[device] = stamp_ms
+            self._newest_ms = max(self._newest_ms, stamp_ms)
             return stamp_ms

@@ -10,13 +10,12 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
 from chalicelib.adapters.memory_limiter import MemoryLimiter
-from chalicelib.delivery import MAX_REMEMBERED
 from chalicelib.errors import Unavailable
 from chalicelib.ports import Inbox, Tenure
 from chalicelib.status import BRIDGE_CONNECTED, BRIDGE_CONNECTS
@@ -44,6 +43,9 @@ STEADY_S = 10.0
 KEEP_ALIVE_S = 30
 SESSION_EXPIRY_S = 7 * 86_400
 """So long the broker keeps what comes while no bridge is there."""
+RECEIVE_MAXIMUM = 10_000
+"""Mosquitto reads one acknowledgement in each turn of its loop, however many have come: beside busy publishers a small
+window is soon spent. In a large one our own messages wait behind all acknowledgements that it has not read yet."""
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 """Of payloads that wait for the queue; beyond it the bridge reads nothing more."""
 
@@ -88,7 +90,7 @@ class Bridge:
         self._carrier = Carrier(services)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
         self._broker: Broker | None = None
-        self._taken: dict[int, int] = {}
+        self._taken: Mapping[int, int] = {}
         self._waiting: deque[tuple[Broker, Parcel]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
@@ -133,7 +135,8 @@ class Bridge:
             await self._idle.wait()  # or a repetition could be taken for something new
             begun_s = self._loop.time()
             try:
-                self._taken = await self._in_thread(partial(self._inbox.taken, tenure.name))
+                self._taken, stamped_ms = await self._in_thread(partial(self._inbox.taken, tenure.name))
+                self._services.stamps.start_after(stamped_ms)
                 await self._connected()
             except (BrokerAway, Unavailable) as error:
                 self.note = str(error)
@@ -152,6 +155,8 @@ class Bridge:
         broker, connack = await brokers.connect(self._address, self._sign_in(), self._receive)
         self._broker = broker
         self._greet(connack)
+        if connack.session_present:
+            self.note = BRIDGE_CONNECTED  # messages flow already
         try:
             await together(self._serve(broker), broker.lasts())
         finally:
@@ -173,7 +178,7 @@ class Bridge:
             password=settings.broker_password,
             keep_alive_s=KEEP_ALIVE_S,
             session_expiry_s=SESSION_EXPIRY_S,
-            receive_maximum=MAX_REMEMBERED,
+            receive_maximum=RECEIVE_MAXIMUM,
             max_packet_bytes=self._services.limits.batch_bytes + PACKET_OVERHEAD_BYTES,
             will=Will(will.topic, will.payload, 1),
         )

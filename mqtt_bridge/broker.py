@@ -290,17 +290,21 @@ async def connect(address: Address, sign_in: SignIn, receive: Receive) -> tuple[
     loop = asyncio.get_running_loop()
     where = f"{address.host}:{address.port}"
     broker = Broker(sign_in, receive)
+    connack: Connack | None = None
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await loop.create_connection(lambda: broker, address.host, address.port, ssl=address.tls)
-            return broker, await broker.signed_in()
+            connack = await broker.signed_in()
+            return broker, connack
     except TimeoutError:
-        broker.abort("it does not answer")
         message = f"the broker at {where} does not answer"
         raise BrokerAway(message) from None
     except OSError as error:  # certificates that do not fit are among them
         message = f"the broker at {where} cannot be reached: {error.strerror or error}"
         raise BrokerAway(message) from error
+    finally:
+        if connack is None:
+            broker.abort("given up")
 
 
 def _name_of(code: int) -> str:

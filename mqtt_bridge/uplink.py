@@ -111,7 +111,7 @@ class Uplink:
 
         Args:
             messages: As the broker delivered them.
-            taken: What had been taken before this connection began; see `Inbox.taken`.
+            taken: Marks of what had been taken before this connection began; see `Taken`.
             now_ms: Server time.
 
         Raises:
@@ -122,6 +122,7 @@ class Uplink:
         for message in messages:
             parcel.delivery.size_bytes += len(message.payload)
             parcel.counts[self._one(message, taken, now_ms)] += 1
+        parcel.delivery.stamped_ms = self._services.stamps.newest_ms
         return parcel
 
     def count(self, parcel: Parcel, now_ms: int) -> None:

@@ -9,14 +9,14 @@ from sqlite3 import Connection
 from chalicelib.adapters import queue_rules
 from chalicelib.adapters import sqlite_queue_tables as tables
 from chalicelib.adapters.sqlite import Database
-from chalicelib.adapters.sqlite_lease import is_current
+from chalicelib.adapters.sqlite_lease import act, stamped_ms
 from chalicelib.delivery import MAX_REMEMBERED, Delivery
 from chalicelib.errors import Conflict
 from chalicelib.model import DeadLetter
-from chalicelib.ports import Tenure
+from chalicelib.ports import Taken, Tenure
 
 _MARK = struct.Struct(">HI")
-_REMEMBER = "INSERT INTO delivered (name, marks) VALUES (?, ?) ON CONFLICT DO UPDATE SET marks = excluded.marks"
+_TOTAL = "SELECT coalesce(max(total), 0) FROM delivered WHERE name = ?"
 
 
 class SqliteInbox:
@@ -43,24 +43,23 @@ class SqliteInbox:
         marks = b"".join(_MARK.pack(*mark) for mark in chain.from_iterable(each.marks for each in deliveries))
         accepted = sum(message.readings for message in messages)
         with self.database.transaction() as connection:
-            if not is_current(connection, tenure):
+            if not act(connection, tenure, stamped_ms=max((each.stamped_ms for each in deliveries), default=0)):
                 raise Conflict("Another process has taken over", code="lease_lost")
             tables.add(connection, messages)
             tables.refuse(connection, letters)
             tables.book(connection, accepted=accepted + len(letters), queued=accepted, dead_lettered=len(letters))
             _remember(connection, tenure.name, marks)
 
-    def taken(self, name: str) -> dict[int, int]:
+    def taken(self, name: str) -> Taken:
         with self.database.reading() as connection:
-            return dict(_MARK.iter_unpack(_marks(connection, name)))
+            rows = connection.execute("SELECT marks FROM delivered WHERE name = ? ORDER BY total", (name,))
+            marks = dict(chain.from_iterable(_MARK.iter_unpack(marks) for (marks,) in rows))
+            return Taken(marks, stamped_ms(connection, name))
 
 
 def _remember(connection: Connection, name: str, marks: bytes) -> None:
     if marks:
-        kept = (_marks(connection, name) + marks)[-MAX_REMEMBERED * _MARK.size :]
-        connection.execute(_REMEMBER, (name, kept))
-
-
-def _marks(connection: Connection, name: str) -> bytes:
-    row = connection.execute("SELECT marks FROM delivered WHERE name = ?", (name,)).fetchone()
-    return b"" if row is None else bytes(row[0])
+        total = connection.execute(_TOTAL, (name,)).fetchone()[0]
+        now = total + len(marks) // _MARK.size
+        connection.execute("DELETE FROM delivered WHERE name = ? AND total <= ?", (name, now - MAX_REMEMBERED))
+        connection.execute("INSERT INTO delivered (name, total, marks) VALUES (?, ?, ?)", (name, now, marks))

@@ -50,7 +50,13 @@ class SqliteLease:
         return None if row is None else Tenant(*row)
 
 
-def is_current(connection: Connection, tenure: Tenure) -> bool:
-    """Within a transaction: whether no other tenure has begun."""
-    query = "SELECT 1 FROM lease WHERE name = :name AND number = :number"
-    return connection.execute(query, tenure._asdict()).fetchone() is not None
+def act(connection: Connection, tenure: Tenure, *, stamped_ms: int) -> bool:
+    """Within a transaction: note what a tenure did last; False when another has begun, and it must do nothing."""
+    query = "UPDATE lease SET stamped_ms = max(stamped_ms, ?) WHERE name = ? AND number = ?"
+    return connection.execute(query, (stamped_ms, tenure.name, tenure.number)).rowcount == 1
+
+
+def stamped_ms(connection: Connection, name: str) -> int:
+    """The latest time that a tenure gave to a reading."""
+    row = connection.execute("SELECT stamped_ms FROM lease WHERE name = ?", (name,)).fetchone()
+    return 0 if row is None else int(row[0])

@@ -57,12 +57,15 @@ MIGRATIONS = (
         number INTEGER NOT NULL,  -- of the tenure; stays when it ends, so that no number comes twice
         holder TEXT NOT NULL,
         expires_ms INTEGER NOT NULL,
-        note TEXT NOT NULL
+        note TEXT NOT NULL,
+        stamped_ms INTEGER NOT NULL DEFAULT 0  -- the latest time given to a reading by all tenures
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE delivered (
-        name TEXT PRIMARY KEY,  -- of the lease
-        marks BLOB NOT NULL  -- packet ids and digests of what came last from the broker
-    ) STRICT
+        name TEXT NOT NULL,  -- of the lease
+        total INTEGER NOT NULL,  -- marks up to and with these
+        marks BLOB NOT NULL,  -- packet ids and digests of what one transaction took from the broker
+        PRIMARY KEY (name, total)
+    ) STRICT, WITHOUT ROWID
     """,
 )
 

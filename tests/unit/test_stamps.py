@@ -53,3 +53,17 @@ def test_devices_that_were_not_heard_of_lately_are_forgotten() -> None:
         given_ms.take(DeviceRef(DEFAULT_TENANT, number), NOW_MS)
     assert given_ms.take(DeviceRef(DEFAULT_TENANT, -1), NOW_MS + 1) == NOW_MS + 1
     assert given_ms.take(DEVICE, NOW_MS) == NOW_MS
+
+
+def test_who_goes_on_with_anothers_work_gives_only_later_times() -> None:
+    first, second = Stamps(), Stamps()
+    for _ in range(300):  # a burst: its times run ahead of the clock
+        first.take(DEVICE, NOW_MS)
+    assert first.newest_ms == NOW_MS + 299
+    second.take(DEVICE, NOW_MS - 10)
+    second.start_after(first.newest_ms)
+    assert [second.take(device, NOW_MS) for device in (DEVICE, OTHER, DEVICE)] == [
+        NOW_MS + at for at in (300, 300, 301)
+    ]
+    second.start_after(NOW_MS)
+    assert second.take(OTHER, NOW_MS) == NOW_MS + 301
