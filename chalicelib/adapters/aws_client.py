@@ -27,6 +27,8 @@ CONFIG = Config(
 LONG_POLL_S = 2
 """How long a receive may wait for messages: within the read time-out of `CONFIG`."""
 
+_CONFIGS = {"dynamodb": CONFIG.merge(Config(connect_timeout=1, read_timeout=2))}
+"""A call of DynamoDB takes milliseconds, and one of our requests makes several."""
 _AWAY = frozenset(
     {
         "AccessDenied",
@@ -58,7 +60,7 @@ _session = cache(botocore.session.get_session)
 def client(service: str) -> Any:
     """A new client, for any number of threads; connects to nothing yet."""
     with _lock:  # making clients is not safe in threads, using them is
-        return _session().create_client(service, config=CONFIG)
+        return _session().create_client(service, config=_CONFIGS.get(service, CONFIG))
 
 
 def code_of(error: ClientError) -> str:

@@ -1,37 +1,21 @@
-"""The way to DynamoDB: a client that is made on first use, and its failures in our words."""
+"""The way to DynamoDB: its client, conditions that do not hold, and writes that collide."""
 
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from botocore.exceptions import ClientError
+
+from chalicelib.adapters import aws_client
 from chalicelib.adapters.dynamo_requests import Item, decoded
 from chalicelib.errors import TooLarge, Unavailable
 
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
-    from botocore.exceptions import ClientError
-
-CONNECT_S, READ_S = 1.0, 2.0
-TRIES = 3
-"""Of one call over the network, the first included: at most ten seconds for all of them."""
 COLLISIONS = 20
 """How often a write is tried when others write the same items at the same time."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.3
-CONNECTIONS = 32
-_SILENT = frozenset(
-    {
-        "InternalServerError",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingException",
-        "TransactionInProgressException",
-    }
-)
 _COLLIDED = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
 
 
@@ -50,18 +34,16 @@ class Refused(Exception):
 
 
 class Connection:
-    """A client for all threads; what it is told besides comes from the environment, as everywhere with AWS.
+    """A client for all threads, made on first use.
 
     Args:
-        endpoint_url: Where DynamoDB is; empty for AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, or AWS.
-        region: Of AWS; empty for AWS_DEFAULT_REGION.
+        connect: Makes clients.
     """
 
-    def __init__(self, endpoint_url: str = "", region: str = "") -> None:
-        self._endpoint_url = endpoint_url
-        self._region = region
+    def __init__(self, connect: Callable[[str], Any] = aws_client.client) -> None:
+        self._connect = connect
         self._lock = threading.Lock()
-        self._made: BaseClient | None = None
+        self._client: Any = None
 
     def call(self, operation: str, **options: Any) -> dict[str, Any]:
         """Call DynamoDB, again with random pauses while others write the same items.
@@ -71,48 +53,30 @@ class Connection:
             TooLarge: An item would be over DynamoDB's limit.
             Unavailable: No answer, or DynamoDB asks to come back later.
         """
-        from botocore.exceptions import ClientError
-
-        method = getattr(self._client(), operation)
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect("dynamodb")
+            method = getattr(self._client, operation)
         for pause_s in pauses():
             try:
-                with _translated():
+                with aws_client.answers_of("DynamoDB"), _conditions():
                     answer: dict[str, Any] = method(**options)
-            except ClientError as error:
-                if not _collided(error):
-                    raise
+            except _CollisionError:
                 time.sleep(pause_s)
             else:
                 return answer
-        raise unavailable("is busy")
+        raise busy()
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         with self._lock:
-            if self._made is not None:
-                self._made.close()
-                self._made = None
+            if self._client is not None:
+                self._client.close()
+                self._client = None
 
-    def _client(self) -> "BaseClient":
-        with self._lock:
-            if self._made is None:
-                # boto3 would bring 60 modules more for the same client.
-                from botocore.config import Config
-                from botocore.session import Session
 
-                config = Config(
-                    connect_timeout=CONNECT_S,
-                    read_timeout=READ_S,
-                    retries={"mode": "standard", "total_max_attempts": TRIES},
-                    max_pool_connections=CONNECTIONS,
-                )
-                self._made = Session().create_client(
-                    "dynamodb",
-                    region_name=self._region or None,
-                    endpoint_url=self._endpoint_url or None,
-                    config=config,
-                )
-            return self._made
+class _CollisionError(Exception):
+    """Somebody else writes the same items."""
 
 
 def pauses() -> Iterator[float]:
@@ -123,46 +87,29 @@ def pauses() -> Iterator[float]:
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-def unavailable(what: str) -> Unavailable:
-    """What a caller is told when the table cannot be asked."""
-    return Unavailable(f"The record store {what}")
+def busy() -> Unavailable:
+    """What a caller is told when others were faster each time."""
+    return Unavailable("DynamoDB does not do it: too many write the same", retry_after_s=1)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    from botocore.exceptions import ClientError, HTTPClientError
-    from botocore.exceptions import ConnectionError as NoConnection
-
+def _conditions() -> Iterator[None]:
+    """Tell refusals from failures, which `aws_client` translates."""
     try:
         yield
-    except (NoConnection, HTTPClientError) as error:
-        raise unavailable("does not answer") from error
     except ClientError as error:
-        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-        if code == "ResourceNotFoundException":
-            raise unavailable("has no table") from error
-        if code in _SILENT:
-            raise unavailable("is busy") from error
+        code, message = str(error.response["Error"]["Code"]), error.response["Error"].get("Message", "")
+        reasons: list[Any] = error.response.get("CancellationReasons", [])
         if code == "ConditionalCheckFailedException":
             raise Refused(0, _found(error.response)) from error
+        for at, reason in enumerate(reasons):
+            if reason.get("Code") == "ConditionalCheckFailed":
+                raise Refused(at, _found(reason)) from error
+        if code == "TransactionConflictException" or any(reason.get("Code") in _COLLIDED for reason in reasons):
+            raise _CollisionError from error
         if code == "ValidationException" and "size" in message:
             raise TooLarge("This is more than one record can hold", limit="400 kB") from error
-        _refuse(error)
         raise
-
-
-def _refuse(error: "ClientError") -> None:
-    """Raise `Refused` when a condition of a transaction was the reason."""
-    for at, reason in enumerate(error.response.get("CancellationReasons", [])):
-        if reason.get("Code") == "ConditionalCheckFailed":
-            raise Refused(at, _found(reason)) from error
-
-
-def _collided(error: "ClientError") -> bool:
-    if error.response["Error"]["Code"] == "TransactionConflictException":
-        return True
-    codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-    return bool(codes & _COLLIDED)
 
 
 def _found(response: Any) -> Item | None:

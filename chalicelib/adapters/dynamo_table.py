@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from chalicelib.adapters.dynamo_connection import Connection, Refused, pauses, unavailable
+from chalicelib.adapters.dynamo_connection import Connection, Refused, busy, pauses
 from chalicelib.adapters.dynamo_requests import LIST, PLACE, Item, Key, decoded, encoded, expressions, update
 
 BATCH, TRANSACTION = 100, 100
@@ -119,7 +119,7 @@ class Table:
             if not keys:
                 return
             time.sleep(pause_s)
-        raise unavailable("is busy")
+        raise busy()
 
     def _pages(self, condition: str, where: str, named: dict[str, Any], **options: Any) -> Iterator[Item]:
         texts = expressions(named, KeyConditionExpression=condition, FilterExpression=where)
@@ -151,7 +151,7 @@ def again(change: Callable[[], Result]) -> Result:
             return change()
         except Refused:
             time.sleep(pause_s)
-    raise unavailable("is busy")
+    raise busy()
 
 
 def in_list(name: str, place: str) -> Item:

@@ -7,11 +7,11 @@ import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import pytest
 from botocore.client import BaseClient
 from botocore.session import Session
 from moto import mock_aws
 
+from chalicelib.adapters import aws_client
 from chalicelib.adapters.dynamo_connection import Connection
 from chalicelib.adapters.dynamo_table import Table
 from infra.emulators.records import ACCESS, make_table_with
@@ -32,9 +32,6 @@ class Tables:
         self._numbers = itertools.count()
         self._backends: dict[str, tuple[Connection, BaseClient]] = {}
         self._opened = ExitStack()
-        environment = self._opened.enter_context(pytest.MonkeyPatch.context())
-        for name in ("aws_access_key_id", "aws_secret_access_key"):
-            environment.setenv(name.upper(), ACCESS[name])
 
     def new(self, backend: str) -> Table:
         """A table on *backend*, one of `SEMANTICS`."""
@@ -47,14 +44,13 @@ class Tables:
 
     def close(self) -> None:
         """Let go of the emulators."""
-        for connection, client in self._backends.values():
-            connection.close()
+        for _, client in self._backends.values():
             client.close()
         self._opened.close()
 
     def _start(self, backend: str) -> tuple[Connection, BaseClient]:
         if backend == "moto":
             self._opened.enter_context(mock_aws())
-        url = self._dynamodb().url if backend == "dynamodb" else ""
-        client = Session().create_client("dynamodb", endpoint_url=url or None, **ACCESS)
-        return Connection(url, ACCESS["region_name"]), client
+        url = self._dynamodb().url if backend == "dynamodb" else None
+        client = Session().create_client("dynamodb", endpoint_url=url, config=aws_client.CONFIG, **ACCESS)
+        return Connection(lambda _service: client), client
