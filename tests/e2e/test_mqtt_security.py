@@ -47,9 +47,12 @@ def attacker(served: Instance) -> Owner:
     [
         "iotflow/devices/{victim}/telemetry",
         "iotflow/devices/{victim}/status/offline",
+        "iotflow/devices/{victim}/commands/c1/ack",
         "iotflow/devices/{own}/commands",
+        "iotflow/devices/{own}/commands/reboot",
         "iotflow/devices/{own}/config",
         "iotflow/discovery/register/x",
+        "iotflow/system/bridge/iotflow-bridge",
         "$CONTROL/dynamic-security/v1",
         "$SYS/broker/version",
         "iotflow/devices/+/telemetry",
@@ -79,7 +82,11 @@ def test_publishing_elsewhere_is_refused(served: Instance, victim: Owner, attack
         "iotflow/devices/+/telemetry",
         "iotflow/devices/{victim}/#",
         "iotflow/devices/{victim}/commands",
+        "iotflow/devices/{victim}/commands/#",
+        "iotflow/devices/+/commands/#",
+        "iotflow/devices/+/config",
         "$share/bridge/iotflow/devices/+/telemetry",
+        "$share/x/#",
     ],
 )
 def test_listening_elsewhere_is_refused_and_nothing_is_heard(
@@ -110,6 +117,15 @@ def test_will_in_the_name_of_another_is_refused(served: Instance, victim: Owner,
     with Peer(served.mqtt_ports["mqtt"]) as peer:
         will = (f"iotflow/devices/{victim.id}/status", b'{"status": "offline"}')
         assert peer.connect(str(attacker.id), attacker.key, will=will).reason == Reason.NOT_AUTHORIZED
+
+
+@pytest.mark.parametrize("user", ["#", "+", "admin", "bridge", "{victim}", "{victim}/", "0{victim}", "-1"])
+def test_names_of_others_are_refused_with_ones_own_key(
+    served: Instance, victim: Owner, attacker: Owner, user: str
+) -> None:
+    for password in (attacker.key, "", "admin"):
+        with Peer(served.mqtt_ports["mqtt"]) as peer:
+            assert peer.connect(user.format(victim=victim.id), password).reason != 0
 
 
 def test_payload_of_another_is_refused(served: Instance, victim: Owner, attacker: Owner) -> None:
