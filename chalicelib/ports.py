@@ -482,6 +482,14 @@ class ReadingStore(Protocol):
         """Delete everything of the device."""
         ...
 
+    def risks(self) -> list[str]:
+        """What in the backend's settings can lose readings or lets strangers in, in sentences.
+
+        Raises:
+            Unavailable: It does not answer.
+        """
+        ...
+
     def check(self) -> None:
         """Make a round trip to the backend."""
         ...

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.errors import Unavailable
 from chalicelib.model import ONLINE_FOR_S, Ledger
-from chalicelib.ports import Counters, DeviceRepository, DeviceStats, Labels, Presence, TelemetryQueue
+from chalicelib.ports import Counters, DeviceRepository, DeviceStats, Labels, Presence, ReadingStore, TelemetryQueue
 from chalicelib.retention import EXPIRED
 
 BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5)
@@ -45,6 +45,14 @@ def probe(check: Callable[[], object]) -> Check:
     except Unavailable as error:
         return Check(False, _ms_since(started), error.message)
     return Check(True, _ms_since(started))
+
+
+def risks(readings: ReadingStore) -> list[str]:
+    """What the store's settings put at risk; nothing if it does not answer, which a check tells."""
+    try:
+        return readings.risks()
+    except Unavailable:
+        return []
 
 
 def _ms_since(started: float) -> float:

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from chalicelib.adapters.iotdb_blocks import Block
 from chalicelib.adapters.iotdb_connection import BROKEN, Access, Column, Connection, WrongPrecisionError
-from chalicelib.adapters.iotdb_status import TOO_WIDE, Meaning, Refusal
+from chalicelib.adapters.iotdb_status import NO_PRIVILEGE, TOO_WIDE, Meaning, Refusal
 from chalicelib.errors import Unavailable
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class Client:
         self._idle: list[Connection] = []
         self._preferred = 0
         self._away = False
+        self._lacks_rights = False
 
     def rows(self, statement: str) -> Rows:
         """Run a query and collect its answer."""
@@ -122,6 +123,15 @@ class Client:
         message = "IoTDB does not answer"
         raise Unavailable(message)
 
+    def lets_in(self, access: Access) -> bool:
+        """Whether the node in use takes another account; tried once, and the connection is closed."""
+        way = self._access._replace(user=access.user, password=access.password)
+        try:
+            Connection(*self._nodes[self._preferred], way).close()
+        except (Refusal, WrongPrecisionError, *BROKEN):
+            return False
+        return True
+
     def close(self) -> None:
         """Close idle connections; the next call opens one again."""
         with self._lock:
@@ -167,7 +177,11 @@ class Client:
     def _judge(self, refused: Refusal) -> None:
         """Go on only if trying again can help."""
         if refused.meaning is Meaning.CONFIGURATION:
-            _LOG.error("IoTDB refuses the account: %s", refused)
+            if refused.code != NO_PRIVILEGE:
+                self._gone(refused)
+            elif not self._lacks_rights:
+                self._lacks_rights = True
+                _LOG.error("IoTDB refuses the account %s: %s", self._access.user, refused)
             message = "IoTDB refuses the account that IoTFlow logs in with"
             raise Unavailable(message) from refused
         if refused.meaning is not Meaning.RETRY or refused.code == TOO_WIDE:

@@ -119,6 +119,13 @@ class Connection:
 
         _must_be_good(self._call(send_and_wait, timeout_s))
 
+    def settings(self, node: int, *, timeout_s: float) -> str:
+        """The file of settings of a ConfigNode or DataNode; only an administrator may, of a node that there is."""
+        response = self._call(lambda: self._stub.showConfiguration(node), timeout_s)
+        _must_be_good(response.status)
+        content: str = response.content
+        return content
+
     def execute(self, statement: str, *, timeout_s: float) -> None:
         """Run a statement that has no result."""
         request = TSExecuteStatementReq(

@@ -1,5 +1,6 @@
 """Readings in Apache IoTDB, aligned series below ``root.iotflow.devices.device_ID``; see docs/iotdb.md."""
 
+import time
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -7,7 +8,7 @@ from contextlib import suppress
 
 from chalicelib import fills
 from chalicelib.accumulate import describe
-from chalicelib.adapters import iotdb_aggregate, iotdb_statistics
+from chalicelib.adapters import iotdb_aggregate, iotdb_risks, iotdb_statistics
 from chalicelib.adapters.iotdb_blocks import Block
 from chalicelib.adapters.iotdb_client import Client, Node, Patience
 from chalicelib.adapters.iotdb_connection import Access, Column
@@ -26,6 +27,8 @@ from chalicelib.windows import Grid
 
 DATABASE = "root.iotflow"
 HOUR_MS = 3_600_000
+RISKS_FOR_S = 300.0
+"""So long the answer of `risks` is remembered: the settings of a server seldom change."""
 
 
 class IotdbReadings:
@@ -52,6 +55,8 @@ class IotdbReadings:
     ) -> None:
         self._client = Client(nodes, access, patience)
         self._administration = Client(nodes, administrator, patience) if administrator else self._client
+        self._access = access
+        self._risks: tuple[float, list[str]] = (-RISKS_FOR_S, [])
         self._database = database
         self._layouts = Layouts(self._client, database, declared)
         self._rules = Rules(self._client, database)
@@ -158,6 +163,15 @@ class IotdbReadings:
 
     def check(self) -> None:
         self._client.rows("SHOW VERSION")
+
+    def risks(self) -> list[str]:
+        now_s = time.monotonic()
+        known_s, found = self._risks
+        if not now_s - known_s < RISKS_FOR_S:
+            has_administrator = self._administration is not self._client or self._access.user == "root"
+            found = iotdb_risks.find(self._administration, has_administrator=has_administrator)
+            self._risks = (now_s, found)
+        return found
 
     def close(self) -> None:
         """Close idle connections; the next call opens one again."""

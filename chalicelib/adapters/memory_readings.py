@@ -102,6 +102,9 @@ class MemoryReadings:
         with self._lock:
             self._rows.pop(device, None)
 
+    def risks(self) -> list[str]:
+        return []
+
     def check(self) -> None:
         """A dictionary is always there."""
 

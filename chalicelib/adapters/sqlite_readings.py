@@ -205,6 +205,9 @@ class SqliteReadings:
             connection.execute("DELETE FROM device WHERE key = ?", (key,))
             connection.execute("UPDATE purges SET done = done + 1")
 
+    def risks(self) -> list[str]:
+        return []
+
     def check(self) -> None:
         self._database.check()
 

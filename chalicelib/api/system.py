@@ -69,6 +69,7 @@ class StatusOut(Answer):
     timestamp: str
     version: str = VERSION
     failed_checks: list[str]
+    warnings: list[str]
     checks: dict[str, CheckOut]
     metrics: dict[str, Any]
 
@@ -136,6 +137,7 @@ def read_telemetry_status(call: Call) -> telemetry_shapes.TelemetryStatusOut:
         store=settings.store,
         total_devices=counted.total,
         status="healthy" if store.healthy else "unavailable",
+        warnings=status.risks(now.readings) if store.healthy else [],
         queue=telemetry_shapes.QueueOut(
             queued=ledger.queued,
             in_flight=ledger.in_flight,
@@ -157,6 +159,7 @@ def _status(call: Call) -> StatusOut:
             "status": word,
             "timestamp": times.to_iso(call.now_ms),
             "failed_checks": [name for name, check in checks.items() if not check.healthy],
+            "warnings": status.risks(now.readings) if checks["iotdb"].healthy else [],
             "checks": {
                 name: {**check._asdict(), "status": "healthy" if check.healthy else "unhealthy"}
                 for name, check in checks.items()

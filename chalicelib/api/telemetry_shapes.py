@@ -230,5 +230,6 @@ class TelemetryStatusOut(Answer):
     store: str
     total_devices: int
     status: Literal["healthy", "unavailable"]
+    warnings: list[str] = Field(description="settings of the store that can lose readings or let strangers in")
     queue: QueueOut
     ledger: LedgerOut

@@ -44,6 +44,11 @@ def use(server: Server) -> dict[str, str]:
     """
     if not server.pids():
         server.start()
+    return way_to(server)
+
+
+def way_to(server: Server) -> dict[str, str]:
+    """Settings with which IoTFlow reaches a server that was started: as its writer, and as its administrator."""
     known = server.accounts()
     return {
         "IOTDB_HOST": HOST,

@@ -14,9 +14,10 @@ from chalicelib.errors import AppError
 from chalicelib.settings import Settings, SettingsError, from_environment, variables
 from chalicelib.wiring import Services
 from infra.bootstrap import REQUIREMENTS, ROOT
+from infra.commands import iotdb as command
 from infra.commands.mosquitto import FOLDER as MOSQUITTO
 from infra.databases import DatabaseFile, present
-from infra.doctor import broker, configuration, data, machine, service
+from infra.doctor import broker, configuration, data, iotdb, machine, service
 from infra.doctor.finding import Finding, ok, wrong
 from infra.environment import data_folder, gather, read_env_file
 from infra.failure import Failure
@@ -24,6 +25,7 @@ from infra.installation import clock_ms
 from infra.local.protocol import ConnectionLimits
 from infra.local.server import SPARE_DESCRIPTORS
 from infra.mosquitto import files, layout, programs
+from infra.supervisor import procfs
 from infra.supervisor.folder import RunFolder
 
 
@@ -75,6 +77,7 @@ def _data(settings: Settings) -> Iterator[Finding]:
 def _service(settings: Settings) -> Iterator[Finding]:
     if settings.redis_url:
         yield service.redis(settings.redis_url)
+    yield from _iotdb(settings)
     folder = RunFolder(settings.data)
     state = folder.read_state() if folder.supervisor_pid() else None
     if state is None:
@@ -84,6 +87,17 @@ def _service(settings: Settings) -> Iterator[Finding]:
         yield from service.processes(state)
         yield from service.answers(state.url, service.fetch)
     yield from _records(settings, running=state is not None)
+
+
+def _iotdb(settings: Settings) -> Iterator[Finding]:
+    """The store that IOTDB_HOST names, and a server of this data directory if it runs."""
+    server = command.server_in(settings.data)
+    if server.pids():
+        yield iotdb.reach(server.port, open_to_others=procfs.is_open_to_others(server.port))
+        settings = from_environment({"IOTFLOW_STORE": "iotdb", **command.way_to(server)})
+    if settings.store == "iotdb":
+        readings = Services(settings).readings
+        yield from iotdb.answers(readings, f"{settings.iotdb_host}:{settings.iotdb_port}")
 
 
 def _records(settings: Settings, *, running: bool) -> Iterator[Finding]:

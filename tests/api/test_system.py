@@ -32,8 +32,8 @@ def test_health_is_exactly_this(nobody: Client) -> None:
 def test_the_status_asks_every_backend(nobody: Client, path: str) -> None:
     answer = nobody.get(path)
     assert answer.status == 200
-    assert answer.json.keys() == {"status", "timestamp", "version", "failed_checks", "checks", "metrics"}
-    assert (answer.json["status"], answer.json["failed_checks"]) == ("healthy", [])
+    assert answer.json.keys() == {"status", "timestamp", "version", "failed_checks", "warnings", "checks", "metrics"}
+    assert (answer.json["status"], answer.json["failed_checks"], answer.json["warnings"]) == ("healthy", [], [])
     checks = answer.json["checks"]
     assert checks.keys() >= {"database", "queue", "iotdb"}
     for check in checks.values():
@@ -50,7 +50,7 @@ def test_the_pipeline_accounts_for_every_reading(service: Service, nobody: Clien
     before = nobody.get("/api/v1/telemetry/status").json
     assert before.keys() == {
         "iotdb_available", "iotdb_host", "iotdb_port", "iotdb_database", "store", "total_devices", "status", "queue",
-        "ledger",
+        "ledger", "warnings",
     }  # fmt: skip
     assert (before["iotdb_available"], before["status"]) == (True, "healthy")
     assert before["queue"].keys() == {"queued", "in_flight", "dead_lettered", "oldest_age_s"}
