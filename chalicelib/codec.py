@@ -110,7 +110,7 @@ def batch_to_json(batch: Batch) -> str:
     All readings are the batch's device's; it is written once.
     """
     readings = [(reading.timestamp_ms, reading.values) for reading in batch.readings]
-    return _encoded((BATCH_VERSION, batch.device, batch.accepted_ms, readings))
+    return _encoded((BATCH_VERSION, tuple(batch.device), batch.accepted_ms, readings))  # a plain tuple: much quicker
 
 
 def joined(messages: Sequence[str]) -> str:
@@ -260,10 +260,10 @@ def _reading(device: DeviceRef, item: object) -> Reading:
 def _encoded(message: object) -> str:
     """JSON in ASCII, by the faster writer where it agrees: it writes UTF-8, and NaN as a word."""
     try:
-        text = to_json(message)
+        text = to_json(message).decode()
     except ValueError:  # half a surrogate pair, or a mapping that is no dict
         return _encode(message)
-    return text.decode("ascii") if text.isascii() and b"NaN" not in text and b"Inf" not in text else _encode(message)
+    return text if text.isascii() and "NaN" not in text and "Inf" not in text else _encode(message)
 
 
 def _damaged() -> InvalidInput:
