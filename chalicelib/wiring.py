@@ -149,6 +149,16 @@ class Services:
     @cached_property
     def readings(self) -> ports.ReadingStore:
         """Stored telemetry."""
+        chosen = self.settings
+        if chosen.queue != "sqlite" or chosen.store == "memory":
+            return self.ungated_readings
+        from chalicelib.adapters import gated_readings
+
+        return gated_readings.GatedReadings(self.ungated_readings, chosen.store, self._file(gated_readings.FILE))
+
+    @cached_property
+    def ungated_readings(self) -> ports.ReadingStore:
+        """Stored telemetry, past the gate that is closed while it moves."""
         if self.settings.store == "memory":
             from chalicelib.adapters.memory_readings import MemoryReadings
 

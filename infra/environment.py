@@ -40,7 +40,31 @@ def gather(options: argparse.Namespace, environment: Mapping[str, str] = os.envi
         raise Failure(message, Exit.BAD_OPTION)
     from_file = read_env_file(file) if file.exists() else {}
     given = {name: getattr(options, option, None) for option, name in VARIABLES.items()}
-    return {**from_file, **environment, **{name: str(value) for name, value in given.items() if value is not None}}
+    found = {**from_file, **environment, **{name: str(value) for name, value in given.items() if value is not None}}
+    home = _home(found)
+    return found if not home or found.get("IOTFLOW_STORE", "").strip() else {**found, "IOTFLOW_STORE": home}
+
+
+def require_home(variables: Mapping[str, str]) -> None:
+    """Refuse to work with another store than the one that has the telemetry.
+
+    Raises:
+        Failure: `move-store` has moved it, and a setting names the old store.
+    """
+    given, home = variables.get("IOTFLOW_STORE", "").strip(), _home(variables)
+    if home and given and given != home:
+        message = (
+            f"the telemetry of {data_folder(variables)} is in {home}, and IOTFLOW_STORE={given}: "
+            f"set IOTFLOW_STORE={home}, or move it with move-store --to {given}"
+        )
+        raise Failure(message, Exit.BAD_OPTION)
+
+
+def _home(variables: Mapping[str, str]) -> str:
+    """The store that `move-store` moved to, if it ever did."""
+    from chalicelib.adapters.gated_readings import FILE, read_home
+
+    return read_home(data_folder(variables) / FILE).store
 
 
 def data_folder(variables: Mapping[str, str]) -> Path:

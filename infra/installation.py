@@ -15,7 +15,7 @@ from chalicelib.model import DEFAULT_TENANT, AuditEntry
 from chalicelib.settings import Settings, SettingsError, from_environment
 from chalicelib.wiring import Services
 from infra.databases import databases
-from infra.environment import data_folder, gather
+from infra.environment import data_folder, gather, require_home
 from infra.failure import Exit, Failure
 from infra.supervisor import procfs
 from infra.supervisor.folder import RunFolder
@@ -28,6 +28,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         Failure: A setting cannot be used.
     """
     variables = gather(options)
+    require_home(variables)
     try:
         return from_environment(variables | {"IOTFLOW_DATA": str(data_folder(variables))})
     except SettingsError as error:

@@ -39,6 +39,7 @@ VERBS = (
     Verb("restore", "infra.commands.backup", "verify an archive and put it in the place of what is there"),
     Verb("export", "infra.commands.export", "write telemetry into files: csv, jsonl, parquet, tsfile"),
     Verb("import", "infra.commands.import_", "store the readings of such files"),
+    Verb("move-store", "infra.commands.move_store", "move telemetry to IoTDB, or back, while devices send"),
     Verb("migrate", "infra.commands.migrate", "bring every embedded database to this release's schema"),
     Verb("reset", "infra.commands.reset", "delete devices, keys and telemetry, and start over"),
     Verb("settings", "infra.commands.settings", "print every setting with its default, as in .env.example"),

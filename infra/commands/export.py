@@ -90,7 +90,7 @@ def _target(options: argparse.Namespace) -> tuple[Target, Request]:
         message = f"--gzip wants a file name that ends in .gz: {path.name}.gz"
         raise Failure(message, Exit.BAD_OPTION)
     if path.suffix in {".parquet", ".tsfile"}:
-        message = f"{options.format} is written in parts: give --out a directory, without {path.suffix}"
+        message = f"{options.format} is written in parts: give --out a directory"
         raise Failure(message, Exit.BAD_OPTION)
     return Target(path, single), selection.request_of(options, packed=packed)
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from chalicelib.adapters.gated_readings import FILE
 from chalicelib.settings import Settings
 from infra import terminal
 from infra.backup.manifest import PEPPER
@@ -45,7 +46,12 @@ def reset(options: argparse.Namespace) -> int:
 def belongings(settings: Settings) -> list[Path]:
     """The files of an installation; never a folder, which may be somebody's home."""
     files = [file for database in databases(settings) for file in database.files]
-    files += [settings.data / PEPPER, *sorted((settings.data / "logs").glob("*.log*"))]
+    files += [
+        settings.data / PEPPER,
+        settings.data / FILE,
+        *sorted((settings.data / "imports").glob("*.json")),
+        *sorted((settings.data / "logs").glob("*.log*")),
+    ]
     return [file for file in files if file.exists()]
 
 

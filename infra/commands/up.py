@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.adapters.gated_readings import FILE, read_home
 from chalicelib.settings import Settings, SettingsError, from_environment
 from infra import first_start, terminal
 from infra.backup.marker import unfinished
-from infra.environment import add_data_options, data_folder, gather
+from infra.environment import add_data_options, data_folder, gather, require_home
 from infra.failure import Exit, Failure
 from infra.supervisor import background
 from infra.supervisor.folder import RunFolder
@@ -43,6 +44,7 @@ def up(options: argparse.Namespace) -> int:
         Failure: A setting, the data directory, the port or a process does not work.
     """
     variables = gather(options)
+    require_home(variables)
     settings = _checked(variables)
     folder = RunFolder(data_folder(variables))
     folder.claim()
@@ -71,6 +73,7 @@ def up(options: argparse.Namespace) -> int:
             mqtt_url=mqtt_url,
             output=output,
             background=options.detach,
+            refresh=lambda: _store_now(variables, folder),
         )
 
     def announce(pids: dict[str, int]) -> None:
@@ -147,6 +150,15 @@ def _broker(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
 def _broker_url(options: argparse.Namespace, settings: Settings) -> str:
     """Where devices connect."""
     return f"mqtt://{settings.mqtt_host}:{settings.mqtt_port}" if options.broker else settings.broker_url
+
+
+def _store_now(variables: Mapping[str, str], folder: RunFolder) -> dict[str, str]:
+    """The store that has the telemetry since `move-store`, and how to reach it."""
+    home = read_home(folder.data / FILE)
+    if not home.store:
+        return {}
+    now = {**variables, "IOTFLOW_STORE": home.store}
+    return {"IOTFLOW_STORE": home.store, **_store(_checked(now), now)}
 
 
 def _refuse_mixed(folder: RunFolder) -> None:

@@ -44,6 +44,7 @@ class Child:
         self.last_exit: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._restarts = 0
+        self._starts_anew = False
         self._delay_s = 0.0
         self._started_s = 0.0
         self._started_ms: int | None = None
@@ -115,6 +116,11 @@ class Child:
             self.state = State.STOPPED
             self.deadline_s = None
             return True
+        if self._starts_anew:
+            self._starts_anew = False
+            self.state = State.WAITING
+            self.deadline_s = time.monotonic()
+            return True
         self._restarts += 1
         self.start_later()
         return True
@@ -125,6 +131,13 @@ class Child:
         self._delay_s = next_delay_s(self._delay_s, now_s - self._started_s)
         self.state = State.WAITING
         self.deadline_s = now_s + self._delay_s
+
+    def start_anew(self) -> None:
+        """Ask it to drain and end, and start it again at once; `kill` it at the deadline."""
+        if self._process is not None and self.state is not State.STOPPING:
+            self._starts_anew = True
+            self.deadline_s = time.monotonic() + DRAIN_S
+            self._process.terminate()
 
     def stop(self) -> None:
         """Ask it to drain and end; `kill` it at the deadline."""

@@ -13,7 +13,7 @@ from infra.supervisor.child import Child, State
 from infra.supervisor.folder import InstanceState, RunFolder
 from infra.supervisor.output import SUPERVISOR, Output
 from infra.supervisor.plan import ProcessPlan
-from infra.supervisor.signals import STOP, Signals
+from infra.supervisor.signals import RESTART, STOP, Signals
 from infra.supervisor.sockets import url_of
 
 ROTATE_EVERY_S = 60.0
@@ -30,6 +30,7 @@ class Supervisor:
         mqtt_url: Where devices connect; only told on, in the state file.
         output: Where the processes' words go.
         background: Only told on, in the state file.
+        refresh: Gives variables that have changed, when the processes are to start anew.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Supervisor:
         mqtt_url: str,
         output: Output,
         background: bool,
+        refresh: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._children = [Child(plan) for plan in plans]
         self._listeners = listeners
@@ -50,6 +52,7 @@ class Supervisor:
         now_ms = time.time_ns() // 1_000_000
         self._state = InstanceState(url_of(listeners["http"]), now_ms, background, (), mqtt_url)
         self._alive_fd, self._alive_write_fd = os.pipe()
+        self._refresh = refresh
         self._environment = {**environment, "IOTFLOW_PARENT_FD": str(self._alive_fd), "PYTHONUNBUFFERED": "1"}
         self._selector = selectors.DefaultSelector()
         self._rotate_s = time.monotonic() + ROTATE_EVERY_S
@@ -141,6 +144,19 @@ class Supervisor:
             self._end_at_once()
         elif received & STOP:
             self._stop()
+        elif RESTART in received and not self._stopping:
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Start every process again with what has changed; the listeners stay open, so nobody is turned away."""
+        try:
+            self._environment |= self._refresh()
+        except Failure as failure:
+            self._say(f"nothing is started anew: {failure}")
+            return
+        self._say("the processes start anew")
+        for child in self._children:
+            child.start_anew()
 
     def _reap(self) -> None:
         for child in self._children:

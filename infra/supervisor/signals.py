@@ -5,10 +5,12 @@ import signal
 from types import TracebackType
 
 STOP = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+RESTART = signal.SIGUSR1
+"""Start the processes anew: `move-store` has changed the store."""
 
 
 class Signals:
-    """Collects SIGTERM, SIGINT, SIGHUP and SIGCHLD while it is open; use it in a with statement, in the main thread.
+    """Collects STOP, RESTART and SIGCHLD while it is open; use it in a with statement, in the main thread.
 
     Attributes:
         fd: Readable when a signal has come.
@@ -19,7 +21,7 @@ class Signals:
         os.set_blocking(self.fd, False)
         os.set_blocking(self._write_fd, False)
         self._wakeup_before = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, lambda *_: None) for number in (*STOP, signal.SIGCHLD)}
+        self._before = {number: signal.signal(number, lambda *_: None) for number in (*STOP, RESTART, signal.SIGCHLD)}
         return self
 
     def __exit__(

@@ -24,7 +24,8 @@ def test_everything_may_live_in_memory() -> None:
 
 
 def test_everything_is_embedded_by_default(tmp_path: Path) -> None:
-    found = kinds(Services(Settings(data=tmp_path)), PORTS)
+    found = kinds(Services(Settings(data=tmp_path)), [*PORTS, "ungated_readings"])
+    assert found.pop("readings") == "GatedReadings"
     assert all(kind.startswith("Sqlite") for kind in found.values()), found
     assert list(tmp_path.iterdir()) == [], "a constructor connects to nothing"
 
