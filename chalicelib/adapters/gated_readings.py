@@ -115,6 +115,9 @@ class GatedReadings:
     def check(self) -> None:
         self._store.check()
 
+    def risks(self) -> list[str]:
+        return self._store.risks()
+
     @contextmanager
     def _passing(self) -> Iterator[None]:
         try:
