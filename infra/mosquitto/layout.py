@@ -88,7 +88,7 @@ def configuration(layout: Layout) -> str:
         "# A number of messages as limit drops what was acknowledged; the ceiling only keeps the machine alive.",
         "max_queued_messages 0",
         f"max_queued_bytes {MAX_QUEUED_BYTES}",
-        "max_inflight_messages 1000",
+        "max_inflight_messages 10000",
         "persistent_client_expiration 30d",
         f"max_packet_size {layout.max_packet_bytes}",
         "set_tcp_nodelay true",

@@ -38,7 +38,7 @@ class Publisher:
         while not stopped.is_set():
             try:
                 with Peer(self._port) as peer:
-                    peer.connect("", "", client_id=f"device-{self.owner.id}")
+                    assert peer.connect(str(self.owner.id), self.owner.key).reason == 0, "not let in yet"
                     while not stopped.wait(self._pause_s):
                         number = self._publish(peer, number)
             except (OSError, AssertionError):
@@ -74,7 +74,7 @@ class Fleet:
 
     Args:
         url: The service.
-        port: The broker's.
+        port: The broker's, for devices; it lets them in when it was told of them.
         each: Devices of each kind.
         pause_s: Between two readings of a device.
 

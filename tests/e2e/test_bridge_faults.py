@@ -9,35 +9,41 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chalicelib.adapters.sqlite_lease import SqliteLease
 from chalicelib.ports import Tenant
+from infra.mosquitto.server import Server
+from tests.contract.mosquitto_broker import device_port, is_let_in, running
 from tests.e2e.instance import ROOT, Instance, eventually
-from tests.e2e.mosquitto import Mosquitto
 from tests.e2e.mqtt_peer import Peer
-from tests.e2e.posting import NO_LIMITS, call, ledger, register
+from tests.e2e.posting import NO_LIMITS, Owner, call, ledger, register
 from tests.e2e.publishing import Fleet
 
 ROUNDS = 5
-Strike = Callable[[Instance, Mosquitto], None]
+Strike = Callable[[Instance, Server], None]
 NAME = "iotflow-bridge"
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as running:
-        yield running
+def broker(tmp_path: Path) -> Iterator[Server]:
+    with running(tmp_path / "broker") as server:
+        yield server
 
 
 @pytest.fixture
-def instance(tmp_path: Path, broker: Mosquitto) -> Iterator[Instance]:
+def instance(tmp_path: Path, broker: Server) -> Iterator[Instance]:
     """Gives what a killed consumer held to the next one after a second."""
-    settings = {**NO_LIMITS, "IOTFLOW_VISIBILITY_SECONDS": "1", "IOTFLOW_BROKER_URL": broker.url}
-    with Instance(tmp_path / "var", settings) as running:
-        assert is_connected(running)
-        yield running
+    settings = {**NO_LIMITS, "IOTFLOW_VISIBILITY_SECONDS": "1", **broker.environment()}
+    with Instance(tmp_path / "var", settings) as started:
+        assert is_connected(started)
+        yield started
+
+
+def fleet_of(instance: Instance, broker: Server, **more: Any) -> Fleet:
+    return Fleet(instance.url, device_port(broker), **more)
 
 
 def is_connected(instance: Instance) -> bool:
@@ -74,6 +80,14 @@ def stand_by(instance: Instance) -> Iterator[int]:
         process.wait()
 
 
+def let_in(broker: Server, owner: Owner) -> Peer:
+    """The device, connected as soon as the broker was told of it."""
+    assert eventually(lambda: is_let_in(broker, owner.id, owner.key))
+    peer = Peer(device_port(broker))
+    peer.connect(str(owner.id), owner.key)
+    return peer
+
+
 def freeze(instance: Instance, pid: int) -> bool:
     """Stop a process; False when that was within a transaction: then nobody can write until it goes on."""
     os.kill(pid, signal.SIGSTOP)
@@ -99,19 +113,19 @@ def freeze_and_wake(instance: Instance, fleet: Fleet) -> None:
     assert working_pid(instance) != frozen
 
 
-def kill_bridge(instance: Instance, _broker: Mosquitto) -> None:
+def kill_bridge(instance: Instance, _broker: Server) -> None:
     assert instance.runs_again("bridge", instance.kill("bridge"))
 
 
-def kill_consumer(instance: Instance, _broker: Mosquitto) -> None:
+def kill_consumer(instance: Instance, _broker: Server) -> None:
     assert instance.runs_again("consumer", instance.kill("consumer"))
 
 
 @pytest.mark.parametrize("strike", [kill_bridge, kill_consumer])
 def test_kill_in_mid_stream_loses_nothing_and_doubles_nothing(
-    instance: Instance, broker: Mosquitto, strike: Strike
+    instance: Instance, broker: Server, strike: Strike
 ) -> None:
-    with Fleet(instance.url, broker.port) as fleet:
+    with fleet_of(instance, broker) as fleet:
         for _ in range(ROUNDS):
             assert fleet.publishes()
             strike(instance, broker)
@@ -119,26 +133,26 @@ def test_kill_in_mid_stream_loses_nothing_and_doubles_nothing(
     fleet.assert_kept()
 
 
-def test_killed_broker_comes_back_with_the_bridges_session(instance: Instance, broker: Mosquitto) -> None:
+def test_killed_broker_comes_back_with_the_bridges_session(instance: Instance, broker: Server) -> None:
     """What Mosquitto has acknowledged it has also sent, unless the bridge is behind: its own second of forgetting."""
-    with Fleet(instance.url, broker.port) as fleet:
+    with fleet_of(instance, broker) as fleet:
         fleet.broker_was_killed = True
         for _ in range(ROUNDS):
             assert fleet.publishes(100)
-            broker.end(signal.SIGKILL)
+            broker.kill()
             broker.start()
             assert is_connected(instance)
         assert fleet.publishes(100)
     fleet.assert_kept()
 
 
-def test_restarted_broker_keeps_what_it_has_for_a_bridge_that_is_away(instance: Instance, broker: Mosquitto) -> None:
-    with Fleet(instance.url, broker.port) as fleet:
+def test_restarted_broker_keeps_what_it_has_for_a_bridge_that_is_away(instance: Instance, broker: Server) -> None:
+    with fleet_of(instance, broker) as fleet:
         assert fleet.publishes()
         instance.kill("bridge", signal.SIGSTOP)
         assert fleet.publishes(1000)
         fleet.broker_was_killed = True
-        broker.end()
+        broker.stop()
         broker.start()
         instance.kill("bridge", signal.SIGCONT)
         assert is_connected(instance)
@@ -146,8 +160,8 @@ def test_restarted_broker_keeps_what_it_has_for_a_bridge_that_is_away(instance: 
     fleet.assert_kept()
 
 
-def test_stand_by_takes_over_when_the_one_that_works_is_killed(instance: Instance, broker: Mosquitto) -> None:
-    with Fleet(instance.url, broker.port) as fleet, stand_by(instance) as second:
+def test_stand_by_takes_over_when_the_one_that_works_is_killed(instance: Instance, broker: Server) -> None:
+    with fleet_of(instance, broker) as fleet, stand_by(instance) as second:
         assert fleet.publishes()
         first = working_pid(instance)
         assert first == instance.pid("bridge")
@@ -162,16 +176,16 @@ def test_stand_by_takes_over_when_the_one_that_works_is_killed(instance: Instanc
     fleet.assert_kept()
 
 
-def test_one_that_was_frozen_doubles_nothing_when_it_wakes_up(instance: Instance, broker: Mosquitto) -> None:
-    with Fleet(instance.url, broker.port) as fleet, stand_by(instance) as second:
+def test_one_that_was_frozen_doubles_nothing_when_it_wakes_up(instance: Instance, broker: Server) -> None:
+    with fleet_of(instance, broker) as fleet, stand_by(instance) as second:
         for _ in range(ROUNDS):
             freeze_and_wake(instance, fleet)
         assert working_pid(instance) in {second, instance.pid("bridge")}
     fleet.assert_kept()
 
 
-def test_bursts_wait_at_the_broker_while_the_queue_is_slow(instance: Instance, broker: Mosquitto) -> None:
-    with Fleet(instance.url, broker.port, each=4, pause_s=0.0) as fleet:
+def test_bursts_wait_at_the_broker_while_the_queue_is_slow(instance: Instance, broker: Server) -> None:
+    with fleet_of(instance, broker, each=4, pause_s=0.0) as fleet:
         connection = sqlite3.connect(instance.data / "queue.db", isolation_level=None, timeout=30)
         enough = fleet.acknowledged + 2000
         while fleet.acknowledged < enough:
@@ -182,8 +196,8 @@ def test_bursts_wait_at_the_broker_while_the_queue_is_slow(instance: Instance, b
     fleet.assert_kept()
 
 
-def test_queue_that_does_not_answer_is_waited_for(instance: Instance, broker: Mosquitto) -> None:
-    with Fleet(instance.url, broker.port) as fleet:
+def test_queue_that_does_not_answer_is_waited_for(instance: Instance, broker: Server) -> None:
+    with fleet_of(instance, broker) as fleet:
         assert fleet.publishes()
         connection = sqlite3.connect(instance.data / "queue.db", isolation_level=None, timeout=30)
         connection.execute("BEGIN IMMEDIATE")
@@ -198,14 +212,16 @@ def test_queue_that_does_not_answer_is_waited_for(instance: Instance, broker: Mo
     fleet.assert_kept()
 
 
-def test_poison_between_good_messages_is_buried_alone(instance: Instance, broker: Mosquitto) -> None:
+def test_poison_between_good_messages_is_buried_alone(instance: Instance, broker: Server) -> None:
     poisoner = register(instance.url, "poisoner")
     topic = f"iotflow/devices/{poisoner.id}/telemetry"
-    with Fleet(instance.url, broker.port) as fleet, Peer(broker.port) as peer:
-        peer.connect("", "", client_id="poisoner")
+    with fleet_of(instance, broker) as fleet:
+        assert fleet.publishes(10)
+        peer = let_in(broker, poisoner)
         for number in range(20):
             assert fleet.publishes(10)
             peer.publish(topic, b'{"n": %d' % number)
+        peer.disconnect()
     letters = eventually(lambda: ledger(instance.url)["dead_lettered"] == 20)
     assert letters, ledger(instance.url)
     found = call(instance.url, "/api/v1/admin/dead-letters", headers={"Authorization": f"Bearer {instance.token}"})[1]
