@@ -24,6 +24,9 @@ BRIDGE_MESSAGES = "iotflow_bridge_messages_total"
 BRIDGE_CONNECTS = "iotflow_bridge_connects_total"
 """Counts how often the bridge connected to its broker, by whether the broker had kept its session."""
 
+BROKER_ACCOUNTS = "iotflow_broker_accounts_total"
+"""Counts devices of which a broker was told: told, mended or removed by a comparison, shut_out for want of a key."""
+
 
 BRIDGE_CONNECTED = "connected"
 """What a bridge that is connected to its broker says of itself beside its lease."""
@@ -116,6 +119,7 @@ HELP = {
     REJECTED: "Refused requests with telemetry, by reason.",
     BRIDGE_MESSAGES: "Messages from the broker, by what the bridge did with them.",
     BRIDGE_CONNECTS: "Connections of the bridge to its broker, by whether its session was there.",
+    BROKER_ACCOUNTS: "Devices of which the broker was told, by why.",
     "iotflow_readings_total": "Readings since the beginning, by what became of them.",
     EXPIRED: "Readings that were too old to be kept when they were to be stored.",
     "iotflow_readings": "Readings now, by where they are.",
@@ -130,7 +134,7 @@ def exposition(counters: Counters, state: QueueState, counted: Fleet) -> str:
     """All metrics in Prometheus' text format 0.0.4."""
     ledger, totals = state.ledger, counters.totals()
     lines: list[str] = []
-    for counter in ("iotflow_requests_total", REJECTED, EXPIRED, BRIDGE_MESSAGES, BRIDGE_CONNECTS):
+    for counter in ("iotflow_requests_total", REJECTED, EXPIRED, BRIDGE_MESSAGES, BRIDGE_CONNECTS, BROKER_ACCOUNTS):
         _family(
             lines, counter, "counter", {labels: value for (name, labels), value in totals.items() if name == counter}
         )

@@ -11,6 +11,7 @@ from chalicelib import provisioning
 from chalicelib.errors import Unavailable
 from chalicelib.ports import BrokerProvisioner
 from chalicelib.provisioning import Reconciled, Records
+from chalicelib.status import BROKER_ACCOUNTS
 from chalicelib.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 POLL_S = 0.1
 RECONCILE_S = 300.0
 FIRST_RETRY_S = 0.2
-LONGEST_RETRY_S = 30.0
+LONGEST_RETRY_S = 10.0
+"""Whoever was revoked meanwhile stays connected so long when the broker is back."""
 FEW = 10
 """Ids in one line of the log."""
 
@@ -75,7 +77,7 @@ class Provisioning:
         try:
             now_ms = time.time_ns() // 1_000_000
             if self._reconciled_s is None or time.monotonic() > self._reconciled_s + RECONCILE_S:
-                report_reconciled(self.reconcile(now_ms))
+                self._reconcile(now_ms)
             pause_s = self._drain(now_ms)
         except Unavailable as error:
             return self._retry_s(error)
@@ -84,13 +86,15 @@ class Provisioning:
             self._failures = 0
         return pause_s
 
-    def reconcile(self, now_ms: int) -> Reconciled:
-        """Compare everything, once."""
+    def _reconcile(self, now_ms: int) -> None:
         found = provisioning.reconcile(
             outbox=self._services.broker_outbox, records=self._records, broker=self._broker, now_ms=now_ms
         )
         self._reconciled_s = time.monotonic()
-        return found
+        _report(found)
+        self._count("mended", found.changed, now_ms)
+        self._count("removed", found.removed, now_ms)
+        self._count("shut_out", found.stranded, now_ms)
 
     def _drain(self, now_ms: int) -> float:
         revision = self._services.devices.revision()
@@ -100,11 +104,17 @@ class Provisioning:
         done = provisioning.drain(outbox=outbox, records=self._records, broker=self._broker, now_ms=now_ms)
         if done.stranded:
             log.warning("%s", _stranded(done.stranded))
+        self._count("told", done.changed, now_ms)
+        self._count("shut_out", done.stranded, now_ms)
         waiting = outbox.count()
         if not waiting:  # else there is more, or another worker holds it
             self._revision = revision
         more = bool(waiting and done.changed)
         return max(0.0 if more else POLL_S, self._broker.pause_s if done.changed else 0.0)
+
+    def _count(self, result: str, devices: tuple[int, ...], now_ms: int) -> None:
+        if devices:
+            self._services.counters.add(BROKER_ACCOUNTS, (("result", result),), len(devices), now_ms=now_ms)
 
     def _retry_s(self, error: Unavailable) -> float:
         """Full jitter: any time up to a limit that doubles."""
@@ -115,15 +125,15 @@ class Provisioning:
         return self._chance(limit_s)
 
 
-def report_reconciled(found: Reconciled) -> None:
+def _report(found: Reconciled) -> None:
     """Log what a comparison found, if it found anything."""
     if found.changed or found.removed:
         log.warning(
             "The broker's accounts differed from the records and were mended: %d changed (%s), %d removed (%s)",
             len(found.changed),
-            few(found.changed),
+            _few(found.changed),
             len(found.removed),
-            few(found.removed),
+            _few(found.removed),
         )
     if found.stranded:
         log.warning("%s", _stranded(found.stranded))
@@ -131,11 +141,11 @@ def report_reconciled(found: Reconciled) -> None:
 
 def _stranded(ids: tuple[int, ...]) -> str:
     return (
-        f"{len(ids)} devices are shut out because the broker does not know their key: {few(ids)}; "
+        f"{len(ids)} devices are shut out because the broker does not know their key: {_few(ids)}; "
         "rotate their keys, or run python3 -m infra mosquitto rebuild"
     )
 
 
-def few(ids: tuple[int, ...]) -> str:
+def _few(ids: tuple[int, ...]) -> str:
     """The first ids, for a line that stays short."""
     return ", ".join(map(str, ids[:FEW])) + (", ..." if len(ids) > FEW else "")

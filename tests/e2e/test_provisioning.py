@@ -295,6 +295,23 @@ def test_reconcile_mends_what_was_done_by_hand(dynsec: Site, caplog: pytest.LogC
     assert (found.changed, found.removed, found.stranded) == ((), (), (made[2].device.id,))
 
 
+def test_reconcile_mends_a_password_file(tmp_path: Path) -> None:
+    with running(tmp_path / "broker", PASSWORDS) as server:
+        site = Site(tmp_path, server)
+        made = [site.register(f"d{number}") for number in range(3)]
+        with site.telling():
+            assert site.told()
+        file = server.home / "passwords"
+        lines = file.read_text(encoding="ascii").splitlines()
+        lines[1:3] = ["4711:" + lines[2].partition(":")[2], f"{made[1].device.id}:{lines[1].partition(':')[2]}"]
+        file.write_text("\n".join([*lines, "dashboard:$7$101$c2FsdA==$x"]) + "\n", encoding="ascii")
+        found = site.reconcile()
+        assert set(found.changed) == {made[0].device.id, made[1].device.id}
+        assert found.removed == (4711,)
+        assert all(site.opens(each, each.key) for each in made)
+        assert "dashboard:" in file.read_text(encoding="ascii")
+
+
 def test_rebuild_brings_everything_back_from_the_records(dynsec: Site) -> None:
     """Also what no online comparison can, because the broker wants keys in clear: the records have their hashes."""
     made = [dynsec.register(f"d{number}") for number in range(3)]
