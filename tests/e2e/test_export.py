@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,31 @@ def test_export_of_a_running_service_is_imported_into_another(tmp_path: Path) ->
     again = done("import", str(out), *names, *where(tmp_path / "other"))
     assert (again["values"], again["created"]) == (stored["values"], [])
     assert [at // 1000 for at, _ in content(services, "device 0")] == numbers
+
+
+def test_commands_of_the_guide_work(tmp_path: Path) -> None:
+    """Run as one script, in the order of the page."""
+    guide = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    script = "".join(re.findall(r"^```sh\n(.*?)^```$", guide, flags=re.MULTILINE | re.DOTALL))
+    data = tmp_path / "var"
+    services = installation(data, "kitchen", "hall")
+    for name in ("kitchen", "hall"):
+        write(services, name, {0: {"temperature": 1.5, "n": 2}})
+    with Instance(data) as instance:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "IOTFLOW_DATA": str(data), "URL": instance.url}
+        ran = subprocess.run(
+            ["bash", "-c", "set -euo pipefail\n" + script.replace("-7d", "2020-01-01")],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (tmp_path / "kitchen.csv").read_text("utf-8-sig").startswith("device,timestamp,n,temperature\n")
+    assert '"data":{"temperature":1.5}' in ran.stdout
+    assert content(services, "kitchen-2") == content(services, "kitchen")
 
 
 def test_import_keeps_what_the_export_says_of_a_device(tmp_path: Path) -> None:
