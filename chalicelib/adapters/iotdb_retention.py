@@ -8,10 +8,11 @@ Source: seen on 2.0.1-beta. ``device_1.**`` does not hold for device_1 itself; s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from chalicelib.adapters.iotdb_client import Client
 from chalicelib.adapters.iotdb_names import device_path, quoted
-from chalicelib.adapters.iotdb_status import NO_SUCH_PATH, Refusal
+from chalicelib.adapters.iotdb_status import TOO_MANY_RULES, Refusal
 from chalicelib.model import DeviceRef
 from chalicelib.retention import DAY_MS
 
@@ -42,10 +43,22 @@ class Rules:
     def make(self, longest: int, shorter: Sequence[tuple[DeviceRef, int]]) -> bool:
         """Have exactly these rules, in days; 0 is for ever. False if they are too many: then only the first.
 
-        Longer rules are made before others go, so that nothing is hidden between two statements.
+        Rules are made before others go, so that nothing is hidden between two statements that both would keep.
         """
-        fits = len(shorter) <= MAX_RULES
-        wanted = {device_path(self._database, device): days * DAY_MS for device, days in shorter} if fits else {}
+        if len(shorter) > MAX_RULES:
+            self._make(longest, [])
+            return False
+        try:
+            self._make(longest, shorter)
+        except Refusal as refused:
+            if refused.code != TOO_MANY_RULES:
+                raise
+            self._make(longest, [])
+            return False
+        return True
+
+    def _make(self, longest: int, shorter: Sequence[tuple[DeviceRef, int]]) -> None:
+        wanted = {device_path(self._database, device): days * DAY_MS for device, days in shorter}
         if longest:
             wanted[self._all] = longest * DAY_MS
         there = {path: age for path, age in self._read().items() if path.startswith(self._below)}
@@ -53,12 +66,8 @@ class Rules:
             if there.get(path) != str(age_ms):
                 self._client.execute(f"SET TTL TO {_quoted(path)} {age_ms:d}")
         for path in there.keys() - wanted.keys():
-            try:
+            with suppress(Refusal):  # somebody else was quicker
                 self._client.execute(f"UNSET TTL FROM {_quoted(path)}")
-            except Refusal as refused:
-                if refused.code not in NO_SUCH_PATH:
-                    raise
-        return fits
 
     def _read(self) -> dict[str, str]:
         answer = self._client.rows("SHOW ALL TTL")
