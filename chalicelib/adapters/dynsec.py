@@ -9,7 +9,7 @@ from chalicelib.ports import BrokerAccount, Provisioned
 
 ROLE = "device"
 QUESTIONS = 100
-COMMANDS = 20
+COMMANDS = 5
 """In one message. Mosquitto 2.0 writes its file after each command, and serves nobody meanwhile."""
 PAGE = 1000
 NOT_FOUND = "Client not found"

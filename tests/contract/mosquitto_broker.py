@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.adapters.dynsec import DynsecProvisioner
@@ -17,12 +18,25 @@ KINDS = layout.LAYOUTS
 
 
 @contextmanager
-def running(folder: Path, kind: str = layout.DYNSEC, devices: Sequence[BrokerAccount] = ()) -> Iterator[Server]:
-    """A broker that is ready, and stopped at the end; `stop`, `kill` and `start` keep its ports."""
+def running(
+    folder: Path, kind: str = layout.DYNSEC, devices: Sequence[BrokerAccount] = (), *, certificates: Path | None = None
+) -> Iterator[Server]:
+    """A broker that is ready, and stopped at the end; `stop`, `kill` and `start` keep its ports.
+
+    Args:
+        folder: Of its files.
+        kind: One of `KINDS`.
+        devices: Whom it knows from the start.
+        certificates: Folder of `python3 -m infra certs`; opens TLS.
+    """
     for missing in programs.missing():
         absent("mosquitto", missing)
     server = Server(folder)
-    server.configure(Settings(mqtt_port=0, mqtt_websocket_port=0), devices, kind=kind)
+    settings = Settings(mqtt_port=0, mqtt_websocket_port=0, mqtt_tls_port=0)
+    if certificates is not None:
+        certificate, key = certificates / "server.crt", certificates / "server.key"
+        settings = replace(settings, mqtt_certificate=certificate, mqtt_private_key=key)
+    server.configure(settings, devices, kind=kind)
     try:
         server.start()
         yield server

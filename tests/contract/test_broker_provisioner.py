@@ -13,6 +13,7 @@ from chalicelib.adapters.password_file import PasswordFile
 from chalicelib.errors import Unavailable
 from chalicelib.keys import broker_hash
 from chalicelib.ports import BrokerAccount, BrokerProvisioner, Provisioned
+from infra.commands import certs
 from infra.mosquitto.layout import PASSWORD_FILE
 from infra.mosquitto.server import Server
 from tests.contract.eventually import eventually
@@ -267,3 +268,17 @@ def test_password_file_never_signals_a_broker_that_is_starting(tmp_path_factory:
             PasswordFile(folder / "passwords").put([account(1)])
         assert starting.poll() is None
         starting.kill()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves its socket unclosed
+def test_dynsec_over_tls_trusts_the_given_authority_only(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("tls")
+    certs.make(folder / "certs", [])
+    with running(folder / "broker", certificates=folder / "certs") as server:
+        url = f"mqtts://localhost:{server.choices['tls_port']}"
+        account_ = ("admin", server.accounts().admin)
+        broker = DynsecProvisioner(Control(url, account_, ca_file=str(folder / "certs" / "ca.crt")))
+        assert broker.put([account(1)]) == Provisioned((1,))
+        broker.close()
+        with pytest.raises(Unavailable):
+            DynsecProvisioner(Control(url, account_)).check()

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect as websocket
+from websockets.typing import Subprotocol
 
 from chalicelib.keys import broker_hash
 from chalicelib.ports import BrokerAccount
@@ -17,7 +19,7 @@ from infra.mosquitto.server import Server
 from mqtt_bridge.packets import V311
 from mqtt_bridge.wire import Property
 from tests.contract.mosquitto_broker import KINDS, bridge_port, device_port, running
-from tests.e2e.mqtt_peer import Peer
+from tests.e2e.mqtt_peer import Peer, connect_packet
 
 VICTIM, ATTACKER = 1, 2
 KEYS = {VICTIM: "the key of the victim", ATTACKER: "the key of the attacker"}
@@ -182,6 +184,15 @@ def test_will_in_the_name_of_another_is_not_published(server: Server, bridge: Pe
             assert bridge.message().topic == will[0]
         else:
             assert bridge.is_silent(0.3)
+
+
+@pytest.mark.parametrize(("key", "reason"), [(KEYS[VICTIM], 0), (KEYS[ATTACKER], NOT_AUTHORIZED)])
+def test_websocket_listener_asks_for_the_same_key(server: Server, key: str, reason: int) -> None:
+    url = f"ws://127.0.0.1:{server.choices['websocket_port']}"
+    with websocket(url, subprotocols=[Subprotocol("mqtt")], proxy=None) as connection:
+        connection.send(connect_packet(str(VICTIM), key))
+        answer = connection.recv(timeout=10)
+    assert answer[3] == reason
 
 
 @pytest.mark.parametrize(
