@@ -48,7 +48,9 @@ class Settings:
     host: str = setting("HOST", str, "127.0.0.1", "address the HTTP front binds to")
     port: int = setting("PORT", between(0, 65_535), 5000, "port of the HTTP front; 0 takes a free one")
     data: Path = setting("IOTFLOW_DATA", Path, Path("var"), "folder of the embedded databases, logs and secrets")
-    devices: str = setting("IOTFLOW_DEVICES", one_of("sqlite", "memory"), "sqlite", "where device records live")
+    devices: str = setting(
+        "IOTFLOW_DEVICES", one_of("sqlite", "dynamodb", "memory"), "sqlite", "where device records live"
+    )
     queue: str = setting("IOTFLOW_QUEUE", one_of("sqlite", "sqs", "memory"), "sqlite", "where accepted readings wait")
     queue_url: str = setting("IOTFLOW_QUEUE_URL", str, "", "the SQS queue, for IOTFLOW_QUEUE=sqs")
     table: str = setting("IOTFLOW_TABLE", str, "", "the DynamoDB table of records, for whatever lives there")
@@ -68,6 +70,9 @@ class Settings:
         "",
         "secret under which keys are hashed, 16 characters at least; empty: made once in the data folder",
         secret=True,
+    )
+    pepper_secret: str = setting(
+        "IOTFLOW_PEPPER_SECRET", str, "", "name or ARN of that secret in AWS Secrets Manager, read once by each process"
     )
     public_telemetry: bool | None = setting(
         "IOTFLOW_PUBLIC_TELEMETRY",
@@ -335,6 +340,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             raise SettingsError(message)
     settings = Settings(**given)
     _refuse_open_doors(settings)
+    _refuse_missing_places(settings)
     _refuse_half_a_provisioner(settings)
     return settings
 
@@ -358,11 +364,17 @@ def _refuse_open_doors(settings: Settings) -> None:
             if password == "root":  # noqa: S105 - refused
                 message = f"{name}=root is IoTDB's default: outside the local stage, use an account of your own"
                 raise SettingsError(message)
-    if settings.queue == "sqs" and not (settings.queue_url and settings.dead_letter_url and settings.table):
-        message = "IOTFLOW_QUEUE=sqs needs IOTFLOW_QUEUE_URL, IOTFLOW_DEAD_LETTER_URL and IOTFLOW_TABLE"
-        raise SettingsError(message)
     if (settings.mqtt_certificate is None) != (settings.mqtt_private_key is None):
         message = "MQTT_TLS_CERTIFICATE and MQTT_TLS_PRIVATE_KEY are given together, or neither"
+        raise SettingsError(message)
+
+
+def _refuse_missing_places(settings: Settings) -> None:
+    if settings.devices == "dynamodb" and not settings.table:
+        message = "IOTFLOW_DEVICES=dynamodb needs IOTFLOW_TABLE"
+        raise SettingsError(message)
+    if settings.queue == "sqs" and not (settings.queue_url and settings.dead_letter_url and settings.table):
+        message = "IOTFLOW_QUEUE=sqs needs IOTFLOW_QUEUE_URL, IOTFLOW_DEAD_LETTER_URL and IOTFLOW_TABLE"
         raise SettingsError(message)
 
 

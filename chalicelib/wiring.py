@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chalicelib import declarations, ports, settings
 from chalicelib.access import Openness
@@ -17,6 +18,9 @@ from chalicelib.errors import Unavailable, Unprocessable
 from chalicelib.limits import PayloadLimits
 from chalicelib.stamps import Stamps
 from chalicelib.status import BRIDGE_CONNECTED
+
+if TYPE_CHECKING:
+    from chalicelib.adapters.dynamo_table import Table
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +39,15 @@ class Services:
     @cached_property
     def pepper(self) -> bytes:
         """The secret under which keys are hashed."""
+        if self.settings.pepper:
+            return self.settings.pepper.encode()
+        if self.settings.pepper_secret:
+            from chalicelib.adapters import aws_secret
+
+            return aws_secret.read(self.settings.pepper_secret)
         from chalicelib.adapters import secret_file
 
-        return self.settings.pepper.encode() or secret_file.read_or_make(self.settings.data / "pepper")
+        return secret_file.read_or_make(self.settings.data / "pepper")
 
     @cached_property
     def limits(self) -> PayloadLimits:
@@ -67,6 +77,10 @@ class Services:
 
             outbox = self.broker_outbox if self.settings.has_provisioner else None
             return MemoryDevices(outbox if isinstance(outbox, MemoryBrokerOutbox) else None)
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_devices import DynamoDevices
+
+            return DynamoDevices(self._table, outbox=self.settings.has_provisioner)
         from chalicelib.adapters.sqlite_devices import SqliteDevices
 
         return SqliteDevices(self._devices_file, outbox=self.settings.has_provisioner)
@@ -81,6 +95,10 @@ class Services:
                 message = "memory credentials live beside memory devices"
                 raise TypeError(message)
             return MemoryCredentials(self.devices)
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_credentials import DynamoCredentials
+
+            return DynamoCredentials(self._table, outbox=self.settings.has_provisioner)
         from chalicelib.adapters.sqlite_credentials import SqliteCredentials
 
         return SqliteCredentials(self._devices_file, outbox=self.settings.has_provisioner)
@@ -92,6 +110,10 @@ class Services:
             from chalicelib.adapters.memory_declarations import MemoryDeclarations
 
             return MemoryDeclarations()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_declarations import DynamoDeclarations
+
+            return DynamoDeclarations(self._table)
         from chalicelib.adapters.sqlite_declarations import SqliteDeclarations
 
         return SqliteDeclarations(self._devices_file)
@@ -103,6 +125,10 @@ class Services:
             from chalicelib.adapters.memory_outbox import MemoryBrokerOutbox
 
             return MemoryBrokerOutbox()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_outbox import DynamoBrokerOutbox
+
+            return DynamoBrokerOutbox(self._table)
         from chalicelib.adapters.sqlite_outbox import SqliteBrokerOutbox
 
         return SqliteBrokerOutbox(self._devices_file)
@@ -184,14 +210,18 @@ class Services:
 
     @cached_property
     def limiter(self) -> ports.RateLimiter:
-        """Rate limits: in this process, or shared through Redis."""
+        """Rate limits: in this process, or shared through Redis or DynamoDB."""
         from chalicelib.adapters.memory_limiter import MemoryLimiter
 
-        if not self.settings.redis_url:
-            return MemoryLimiter()
-        from chalicelib.adapters.redis_limiter import RedisLimiter
+        if self.settings.redis_url:
+            from chalicelib.adapters.redis_limiter import RedisLimiter
 
-        return RedisLimiter(self.settings.redis_url, MemoryLimiter())
+            return RedisLimiter(self.settings.redis_url, MemoryLimiter())
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_limiter import DynamoLimiter
+
+            return DynamoLimiter(self._table, MemoryLimiter())
+        return MemoryLimiter()
 
     @cached_property
     def presence(self) -> ports.Presence:
@@ -204,6 +234,10 @@ class Services:
             from chalicelib.adapters.memory_presence import MemoryPresence
 
             return MemoryPresence()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_presence import DynamoPresence
+
+            return DynamoPresence(self._table)
         from chalicelib.adapters.sqlite_presence import SqlitePresence
 
         return SqlitePresence(self._file("presence.db"))
@@ -215,6 +249,10 @@ class Services:
             from chalicelib.adapters.memory_commands import MemoryCommands
 
             return MemoryCommands()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_commands import DynamoCommands
+
+            return DynamoCommands(self._table)
         from chalicelib.adapters.sqlite_commands import SqliteCommands
 
         return SqliteCommands(self._file("commands.db"))
@@ -226,6 +264,10 @@ class Services:
             from chalicelib.adapters.memory_commands import MemoryTwins
 
             return MemoryTwins()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_twins import DynamoTwins
+
+            return DynamoTwins(self._table)
         from chalicelib.adapters.sqlite_twins import SqliteTwins
 
         return SqliteTwins(self._file("commands.db"))
@@ -237,6 +279,10 @@ class Services:
             from chalicelib.adapters.memory_lease import MemoryLease
 
             return MemoryLease()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_lease import DynamoLease
+
+            return DynamoLease(self._table)
         from chalicelib.adapters.sqlite_lease import SqliteLease
 
         return SqliteLease(self._file("queue.db"))
@@ -272,6 +318,10 @@ class Services:
             from chalicelib.adapters.memory_audit import MemoryAudit
 
             return MemoryAudit()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_audit import DynamoAudit
+
+            return DynamoAudit(self._table)
         from chalicelib.adapters.sqlite_audit import SqliteAudit
 
         return SqliteAudit(self._file("audit.db"))
@@ -283,6 +333,10 @@ class Services:
             from chalicelib.adapters.memory_idempotency import MemoryIdempotency
 
             return MemoryIdempotency()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_idempotency import DynamoIdempotency
+
+            return DynamoIdempotency(self._table)
         from chalicelib.adapters.sqlite_idempotency import SqliteIdempotency
 
         return SqliteIdempotency(self._file("idempotency.db"))
@@ -294,6 +348,10 @@ class Services:
             from chalicelib.adapters.memory_counters import MemoryCounters
 
             return MemoryCounters()
+        if self.settings.devices == "dynamodb":
+            from chalicelib.adapters.dynamo_counters import DynamoCounters
+
+            return DynamoCounters(self._table)
         from chalicelib.adapters.sqlite_counters import SqliteCounters
 
         return SqliteCounters(self._file("counters.db"))
@@ -307,13 +365,21 @@ class Services:
             NewerSchemaError: A database belongs to a newer release.
         """
         for name, attribute in vars(Services).items():
-            if isinstance(attribute, cached_property):
+            if isinstance(attribute, cached_property) and not name.startswith("_"):
                 getattr(self, name)
         for name, port in (("devices", self.devices), ("queue", self.queue), ("readings", self.readings)):
             try:
                 port.check()
             except Unavailable as error:
                 log.warning("Starting without the %s: %s", name, error.message)
+
+    @cached_property
+    def _table(self) -> "Table":
+        """The DynamoDB table of all records."""
+        from chalicelib.adapters.dynamo_connection import Connection
+        from chalicelib.adapters.dynamo_table import Table
+
+        return Table(self.settings.table, Connection())
 
     def _file(self, name: str) -> Path:
         return self.settings.data / name

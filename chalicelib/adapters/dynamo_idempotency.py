@@ -6,7 +6,6 @@ from chalicelib.adapters.dynamo_connection import Refused
 from chalicelib.adapters.dynamo_requests import Key, path, put, update
 from chalicelib.adapters.dynamo_table import Table
 from chalicelib.adapters.memory_idempotency import KEPT_MS, known
-from chalicelib.errors import Unavailable
 from chalicelib.ports import Attempt
 
 _FIRST = "attribute_not_exists(#pk) OR #started_ms <= :over_ms"
@@ -24,9 +23,7 @@ class DynamoIdempotency:
         try:
             self._table.write(put(_key(caller, key), values, _FIRST, over_ms=now_ms - KEPT_MS))
         except Refused as refused:
-            first = refused.found or self._table.get(_key(caller, key))
-            if first is None:  # the table forgot it in between
-                raise Unavailable("The record store is busy", retry_after_s=1) from None
+            first = refused.found or {}
             return known(fingerprint, first["fingerprint"], first["started_ms"], first.get("answer"))
         return Attempt(now_ms, None)
 

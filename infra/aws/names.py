@@ -10,6 +10,11 @@ def table_name(stage: str) -> str:
     return f"iotflow-{stage}"
 
 
+def pepper_name(stage: str) -> str:
+    """The secret under which keys are hashed."""
+    return f"iotflow-{stage}/pepper"
+
+
 def queue_name(stage: str) -> str:
     """The SQS queue of accepted readings."""
     return f"iotflow-telemetry-{stage}"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.aws.functions import Function, functions, lambda_name
-from infra.aws.names import STAGES, dead_letters_name, queue_name, table_name
-from infra.aws.rights import DEAD_LETTERS, INDEXES, QUEUE, RIGHTS, TABLE
+from infra.aws.names import STAGES, dead_letters_name, pepper_name, queue_name, table_name
+from infra.aws.rights import DEAD_LETTERS, INDEXES, PEPPER, QUEUE, RIGHTS, TABLE
 
 _LOGS = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 
@@ -57,6 +57,7 @@ def _arns(stage: str) -> dict[str, str]:
         INDEXES: f"{table}/index/*",
         QUEUE: f"arn:*:sqs:*:*:{queue_name(stage)}",
         DEAD_LETTERS: f"arn:*:sqs:*:*:{dead_letters_name(stage)}",
+        PEPPER: f"arn:*:secretsmanager:*:*:secret:{pepper_name(stage)}-??????",
     }
 
 

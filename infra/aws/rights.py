@@ -6,20 +6,10 @@ rights of the writes in it. Readings and Redis are reached over the network and 
 
 from typing import NamedTuple
 
-TABLE, INDEXES, QUEUE, DEAD_LETTERS = "table", "indexes", "queue", "dead_letters"
+TABLE, INDEXES, QUEUE, DEAD_LETTERS, PEPPER = "table", "indexes", "queue", "dead_letters", "pepper"
 
-_GET = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
-_PUT = (
-    "dynamodb:BatchWriteItem",
-    "dynamodb:ConditionCheckItem",
-    "dynamodb:DeleteItem",
-    "dynamodb:GetItem",
-    "dynamodb:PutItem",
-    "dynamodb:Query",
-    "dynamodb:UpdateItem",
-)
-_READ_TABLE = {TABLE: _GET, INDEXES: ("dynamodb:Query",)}
-_WRITE_TABLE = {TABLE: _PUT, INDEXES: ("dynamodb:Query",)}
+_LISTS = {INDEXES: ("dynamodb:Query",)}
+_HASH = {PEPPER: ("secretsmanager:GetSecretValue",)}
 _ASK_QUEUE = "sqs:GetQueueAttributes"
 _BURY = ("dynamodb:PutItem", "dynamodb:UpdateItem")
 _TAKE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", _ASK_QUEUE, "sqs:ReceiveMessage")
@@ -32,6 +22,10 @@ class Right(NamedTuple):
     actions: dict[str, tuple[str, ...]]
 
 
+def _table(actions: str) -> dict[str, tuple[str, ...]]:
+    return {TABLE: tuple(f"dynamodb:{action}" for action in actions.split())}
+
+
 def _right(methods: str, actions: dict[str, tuple[str, ...]]) -> Right:
     return Right(frozenset(methods.split()), actions)
 
@@ -39,13 +33,15 @@ def _right(methods: str, actions: dict[str, tuple[str, ...]]) -> Right:
 RIGHTS: dict[str, Right] = {
     "devices:read": _right(
         "get find removed existing page count stats tenants revision check",
-        {TABLE: ("dynamodb:DescribeTable", *_GET), INDEXES: ("dynamodb:Query",)},
+        _table("BatchGetItem GetItem Query") | _LISTS,
     ),
-    "devices:write": _right("add update remove forget", _WRITE_TABLE),
-    "credentials:read": _right("get of_device of_kind", _READ_TABLE),
-    "credentials:write": _right("add expire remove", _WRITE_TABLE),
-    "declarations:read": _right("get all", _READ_TABLE),
-    "declarations:write": _right("put remove", _WRITE_TABLE),
+    "devices:write": _right("add update remove forget", _table("DeleteItem GetItem PutItem UpdateItem")),
+    "credentials:read": _right("get of_device of_kind", _table("BatchGetItem GetItem") | _LISTS | _HASH),
+    "credentials:write": _right(
+        "add expire remove", _table("BatchGetItem DeleteItem GetItem PutItem UpdateItem") | _HASH
+    ),
+    "declarations:read": _right("get all", _table("GetItem Query")),
+    "declarations:write": _right("put remove", _table("DeleteItem PutItem")),
     "queue:write": _right("send", {QUEUE: ("sqs:SendMessage",), TABLE: ("dynamodb:UpdateItem",)}),
     "queue:read": _right("ledger oldest_age_s check", {QUEUE: (_ASK_QUEUE,), TABLE: ("dynamodb:Query",)}),
     "queue:consume": _right(
@@ -60,19 +56,24 @@ RIGHTS: dict[str, Right] = {
             TABLE: (*_BURY, "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"),
         },
     ),
-    "presence:read": _right("read online check", _READ_TABLE),
-    "presence:write": _right("mark forget", _WRITE_TABLE),
-    "audit:read": _right("page", _READ_TABLE),
-    "audit:write": _right("append", _WRITE_TABLE),
-    "commands:read": _right("get pending backlog page counts revision check", _READ_TABLE),
-    "commands:write": _right("add advance expire forget purge", _WRITE_TABLE),
-    "twins:read": _right("get changed revision check", _READ_TABLE),
-    "twins:write": _right("put purge", _WRITE_TABLE),
+    "presence:read": _right("read online check", _table("BatchGetItem GetItem Query")),
+    "presence:write": _right("mark forget", _table("DeleteItem UpdateItem")),
+    "audit:read": _right("page", _table("Query")),
+    "audit:write": _right("append", _table("PutItem UpdateItem")),
+    "commands:read": _right(
+        "get pending queued backlog page counts revision check", _table("BatchGetItem GetItem Query")
+    ),
+    "commands:write": _right("add advance purge", _table("BatchGetItem DeleteItem GetItem PutItem Query UpdateItem")),
+    "commands:tidy": _right("expire forget", _table("DeleteItem GetItem PutItem Query UpdateItem") | _LISTS),
+    "twins:read": _right("get changed revision check", _table("BatchGetItem GetItem Query")),
+    "twins:write": _right("put purge", _table("BatchGetItem DeleteItem PutItem UpdateItem")),
     "mqtt:read": _right("check", {}),
-    "idempotency:write": _right("begin finish expire", _WRITE_TABLE),
-    "counters:read": _right("totals since flush", _READ_TABLE),
-    "counters:write": _right("add expire flush", _WRITE_TABLE),
-    "limiter:write": _right("take check", _WRITE_TABLE),
+    "idempotency:write": _right("begin finish", _table("PutItem UpdateItem")),
+    "idempotency:tidy": _right("expire", {}),
+    "counters:read": _right("totals since flush", _table("Query")),
+    "counters:write": _right("add flush", _table("UpdateItem")),
+    "counters:tidy": _right("expire", _table("DeleteItem Query")),
+    "limiter:write": _right("take check", _table("GetItem UpdateItem")),
     "readings:read": _right("read latest aggregate survey count check", {}),
     "readings:write": _right("write", {}),
     "readings:delete": _right("delete purge retain", {}),

@@ -13,7 +13,7 @@ from chalice.utils import to_cfn_resource_name
 from infra.aws import alarms, dashboard, iot, layer
 from infra.aws.configuration import with_declaration
 from infra.aws.functions import functions
-from infra.aws.names import CONSUMER, dead_letters_name, queue_name, table_name
+from infra.aws.names import CONSUMER, dead_letters_name, pepper_name, queue_name, table_name
 from infra.aws.packaging import PYTHON
 from infra.aws.table import table
 
@@ -87,7 +87,7 @@ def _deployed_variables() -> Json:
         "IOTFLOW_TABLE": {"Ref": "Records"},
         "IOTFLOW_QUEUE_URL": {"Ref": "TelemetryQueue"},
         "IOTFLOW_DEAD_LETTER_URL": {"Ref": "DeadLetters"},
-        "IOTFLOW_PEPPER": {"Fn::Sub": "{{resolve:secretsmanager:${Pepper}:SecretString}}"},
+        "IOTFLOW_PEPPER_SECRET": {"Ref": "Pepper"},
     }
 
 
@@ -120,7 +120,7 @@ def _pepper(stage_name: str) -> Json:
         "DeletionPolicy": "Retain",
         "UpdateReplacePolicy": "Retain",
         "Properties": {
-            "Name": f"iotflow-{stage_name}/pepper",
+            "Name": pepper_name(stage_name),
             "Description": "Under which IoTFlow hashes keys; every key dies with it",
             "GenerateSecretString": {"PasswordLength": 64, "ExcludePunctuation": True},
         },

@@ -1,21 +1,25 @@
-"""Declared types of measurements, in memory and SQLite."""
+"""Declared types of measurements, in memory, SQLite and DynamoDB."""
 
 from pathlib import Path
 
 import pytest
 
 from chalicelib import declarations as core
+from chalicelib.adapters.dynamo_declarations import DynamoDeclarations
 from chalicelib.adapters.memory_declarations import MemoryDeclarations
 from chalicelib.adapters.sqlite_declarations import SqliteDeclarations
 from chalicelib.model import DeviceRef, MeasurementType
 from chalicelib.ports import DeclarationRepository
 from tests.contract.device_records import sqlite
+from tests.contract.dynamo_tables import SEMANTICS, Tables
 
 INT32, FLOAT = MeasurementType.INT32, MeasurementType.FLOAT
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def declarations(request: pytest.FixtureRequest, tmp_path: Path) -> DeclarationRepository:
+@pytest.fixture(params=["memory", "sqlite", *SEMANTICS])
+def declarations(request: pytest.FixtureRequest, tmp_path: Path, tables: Tables) -> DeclarationRepository:
+    if request.param in SEMANTICS:
+        return DynamoDeclarations(tables.new(request.param))
     return MemoryDeclarations() if request.param == "memory" else SqliteDeclarations(tmp_path / "devices.db")
 
 
