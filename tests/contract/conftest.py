@@ -30,11 +30,18 @@ def dynamodb() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
-    """Makes tables of records; see `dynamo_tables`."""
+def all_tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
+    """Makes tables of records that outlive a test, on DynamoDB Local only."""
     made = Tables(lambda: request.getfixturevalue("dynamodb"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def tables(all_tables: Tables) -> Iterator[Tables]:
+    """Makes tables of records; see `dynamo_tables`."""
+    yield all_tables
+    all_tables.end_moto()
 
 
 @pytest.fixture(scope="session")

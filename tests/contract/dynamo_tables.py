@@ -30,27 +30,28 @@ class Tables:
     def __init__(self, dynamodb: Callable[[], Emulator]) -> None:
         self._dynamodb = dynamodb
         self._numbers = itertools.count()
-        self._backends: dict[str, tuple[Connection, BaseClient]] = {}
-        self._opened = ExitStack()
+        self._clients: dict[str, BaseClient] = {}
+        self._moto = ExitStack()
 
     def new(self, backend: str) -> Table:
-        """A table on *backend*, one of `SEMANTICS`."""
-        if backend not in self._backends:
-            self._backends[backend] = self._start(backend)
-        connection, client = self._backends[backend]
+        """A table on *backend*, one of `SEMANTICS`; on moto until `end_moto`."""
+        if backend == "moto":
+            self._moto.enter_context(mock_aws())
+        if backend not in self._clients:
+            url = self._dynamodb().url if backend == "dynamodb" else None
+            self._clients[backend] = Session().create_client(
+                "dynamodb", endpoint_url=url, config=aws_client.CONFIG, **ACCESS
+            )
+        client = self._clients[backend]
         name = f"iotflow-{next(self._numbers)}"
         make_table_with(client, name)
-        return Table(name, connection)
+        return Table(name, Connection(lambda _service: client))
+
+    def end_moto(self) -> None:
+        """Forget what is on moto: it would be in the way of other tests."""
+        self._moto.close()
 
     def close(self) -> None:
         """Let go of the emulators."""
-        for _, client in self._backends.values():
+        for client in self._clients.values():
             client.close()
-        self._opened.close()
-
-    def _start(self, backend: str) -> tuple[Connection, BaseClient]:
-        if backend == "moto":
-            self._opened.enter_context(mock_aws())
-        url = self._dynamodb().url if backend == "dynamodb" else None
-        client = Session().create_client("dynamodb", endpoint_url=url, config=aws_client.CONFIG, **ACCESS)
-        return Connection(lambda _service: client), client

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.model import Device, DeviceRef, DeviceStatus
 from chalicelib.ports import DeviceFilter, DeviceStats
-from tests.contract.device_records import ADAPTERS, NOW_MS, Records, draft, key, open_records
+from tests.contract.device_records import ADAPTERS, NOW_MS, RACING, Records, draft, key, open_records
 from tests.contract.dynamo_tables import Tables
 
 
@@ -44,10 +44,10 @@ def test_page_is_complete_and_without_duplicates_while_devices_come_and_go(recor
     assert {device.tenant for device in seen} == {"default"}
 
 
-@pytest.fixture(scope="module", params=ADAPTERS)
-def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> Records:
+@pytest.fixture(scope="module", params=RACING)
+def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, all_tables: Tables) -> Records:
     """A few devices whose names try to be patterns; only looked at."""
-    return furnished(open_records(request.param, tmp_path_factory.mktemp("fleet"), tables))
+    return furnished(open_records(request.param, tmp_path_factory.mktemp("fleet"), all_tables))
 
 
 def furnished(records: Records) -> Records:
