@@ -38,24 +38,27 @@ class Instance:
 
     Args:
         data: Its data folder; must exist.
+        settings: Beside the defaults.
 
     Attributes:
-        port: Where it listens, on loopback; `mqtt_port` for MQTT.
+        port: Where it listens, on loopback; `mqtt_port` for MQTT, 0 where devices connect to a broker.
         pids: Of its processes by name, ``supervisor`` included.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data = data
+        self._settings = dict(settings or {})
         self.port = 0
         self.mqtt_port = 0
         self.pids: dict[str, int] = {}
         self._connection: HTTPConnection | None = None
 
     def __enter__(self) -> Self:
-        started = _infra("up", "-d", "--json", "--port", "0", "--data", str(self.data), "--env", os.devnull)
+        where = ("--port", "0", "--data", str(self.data), "--env", os.devnull)
+        started = _infra("up", "-d", "--json", *where, settings=self._settings)
         report = json.loads(started)
         self.port = int(report["url"].rpartition(":")[2])
-        self.mqtt_port = report["ports"]["mqtt"]
+        self.mqtt_port = report["ports"].get("mqtt", 0)
         self.pids = report["pids"]
         self._connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         return self
@@ -128,12 +131,13 @@ class Instance:
         return cpu_seconds(self.pids[process])
 
 
-def _infra(*arguments: str) -> str:
+def _infra(*arguments: str, settings: Mapping[str, str] | None = None) -> str:
     """Run another verb, with none of the settings of the instance that may run beside this one."""
     from chalicelib.settings import variables
 
     ours = {name for variable in variables().values() for name in variable.names}
-    environment = {name: value for name, value in os.environ.items() if name not in ours} | NO_LIMITS
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {**NO_LIMITS, **(settings or {})}
     done = subprocess.run(
         [sys.executable, "-m", "infra", *arguments],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""`bench mqtt`: durable publishes to the gateway with QoS 1, until stored; what idle connections weigh.
+"""`bench mqtt`: durable publishes to the gateway and through the bridge with QoS 1, until stored; idle connections.
 
 Mosquitto, where it is installed, is sent the same in the same run: it keeps nothing, so the ratio says what durability
 and checking cost, on any machine.
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.bench import machine, mosquitto
+from infra.bench import bridge, machine, mosquitto
 from infra.bench.figures import Figure, Report, Target, figures_of
 from infra.bench.instance import Device, Instance
 from infra.bench.mqtt_load import SOURCE, Sent, compile_generator, hold, send
@@ -73,6 +73,10 @@ def run(options: Options, folder: Path) -> Report:
             "nothing_lost": ledger["accepted"] == ledger["stored"] >= measured.acknowledged,
             "processor_used_by_others_percent": measured.bystanders.percent(),
         }
+    figures, behind_broker = bridge.run(generator, folder, options)
+    if figures:
+        report.figures += figures
+        report.checks["ledger_behind_broker"] = behind_broker
     return report
 
 
