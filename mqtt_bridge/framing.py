@@ -63,6 +63,8 @@ class Framing:
 
 def _long_length(buffer: bytes, at: int) -> tuple[int, int]:
     """A length of two to four bytes, and where the body begins: 0 while the length is not complete."""
+    if at + 1 < len(buffer) and buffer[at + 1] < 0x80:  # two bytes, as of most readings
+        return buffer[at] & 0x7F | buffer[at + 1] << 7, at + 2
     length = 0
     for count, byte in enumerate(buffer[at : at + 4]):
         length |= (byte & 0x7F) << 7 * count

@@ -153,6 +153,8 @@ class Gateway:
         client, session = connection.client, connection.session
         if client is None or session is None:
             raise ProtocolError(Reason.PROTOCOL_ERROR, "not connected")
+        if request.subscription_id is not None:
+            raise ProtocolError(Reason.SUBSCRIPTION_IDS_NOT_SUPPORTED, "the CONNACK said so")
         reasons = []
         for wanted in request.filters:
             reason = subscription_reason(client, wanted.text)

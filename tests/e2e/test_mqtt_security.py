@@ -145,12 +145,13 @@ def test_payload_of_another_is_refused(served: Instance, victim: Owner, attacker
         (b"\x32\x05\x00\x01a\x00\x00", Reason.MALFORMED),
         (b"\x36\x05\x00\x01a\x00\x01", Reason.MALFORMED),
         (b"\x80\x05\x00\x01\x00\x00\x00", Reason.MALFORMED),
+        (b"\x82\x09\x00\x01\x02\x0b\x01\x00\x01a\x01", Reason.SUBSCRIPTION_IDS_NOT_SUPPORTED),
         (b"\x10\x00", Reason.PROTOCOL_ERROR),
         (b"\xf0\x00", Reason.PROTOCOL_ERROR),
         (b"\x20\x02\x00\x00", Reason.PROTOCOL_ERROR),
         (packets.packet(0x30, wire.text(""), wire.properties({Property.TOPIC_ALIAS: 1})), Reason.TOPIC_ALIAS_INVALID),
     ],
-    ids=["too large", "packet id 0", "qos 3", "flags", "second connect", "auth", "connack", "alias"],
+    ids=["too large", "packet id 0", "qos 3", "flags", "subscription id", "second connect", "auth", "connack", "alias"],
 )
 def test_broken_packets_end_the_connection_with_their_reason(
     served: Instance, attacker: Owner, raw: bytes, reason: Reason
