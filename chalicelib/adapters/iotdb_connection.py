@@ -112,9 +112,17 @@ class Connection:
 
     def insert(self, rows: Rows, *, timeout_s: float) -> None:
         """Write rows of aligned devices; durable when it returns."""
+        self.send(self.frame(rows), timeout_s=timeout_s)
+
+    def frame(self, rows: Rows) -> bytes:
+        """What `insert` sends on this connection."""
+        return insert_records(rows, session=self._session, sequence=0)
+
+    def send(self, frame: bytes, *, timeout_s: float) -> None:
+        """Send what `frame` made, and wait until it is durable."""
 
         def send_and_wait() -> Any:
-            self._socket.write(insert_records(rows, session=self._session, sequence=0))
+            self._socket.write(frame)
             return self._stub.recv_insertRecords()
 
         _must_be_good(self._call(send_and_wait, timeout_s))

@@ -1,106 +1,171 @@
-"""`bench iotdb`: our writer beside the official client, on one server with a synchronous WAL, in the same run."""
+"""`bench iotdb`: this adapter beside the official client and beside a replay of prepared frames, in the same run.
 
-import warnings
+The server runs on the same cores, with a synchronous write-ahead log. The three write in turn, so that whatever else
+the machine does meets all of them.
+"""
+
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from time import perf_counter
+from typing import NamedTuple, TypeVar
 
-from chalicelib.adapters.iotdb_client import Node
-from chalicelib.adapters.iotdb_readings import DATABASE, IotdbReadings
-from chalicelib.model import DEFAULT_TENANT, DeviceRef, Reading
-from infra.bench import machine
-from infra.bench.figures import Figure, Report
+from chalicelib.model import Reading
+from infra.bench import iotdb_flow, iotdb_reads, machine
+from infra.bench.figures import Figure, Report, Target
+from infra.bench.iotdb_writers import DEVICES, Official, Replay, device, readings, spread, store
 from infra.bench.options import Options
+from infra.bootstrap import ROOT
 from infra.iotdb.server import HOST, Server
+from infra.local import garbage
 
-DEVICES = 200
-VALUES = {"temperature": 21.5, "humidity": 48.25, "pressure": 1013.1, "battery": 87.25, "online": True}
-POINTS_PER_WRITE = (1_000, 10_000)
-CALLS = 60
-WARM_UP_CALLS = 60
+T = TypeVar("T")
+
 FIRST_MS = 1_577_836_800_000
+VALUES = 5
+TABLET_CALLS = 2
+"""Of one run; each takes a second."""
+FIRST_WRITE = """
+import os, time
+begin_s = time.perf_counter()
+from chalicelib.adapters.iotdb_client import Node
+from chalicelib.adapters.iotdb_connection import Access
+from chalicelib.adapters.iotdb_readings import IotdbReadings
+from chalicelib.model import DeviceRef, Reading
+store = IotdbReadings([Node(os.environ["AT"], int(os.environ["PORT"]))], Access("writer", os.environ["PASSWORD"]))
+store.write([Reading(DeviceRef("default", 900_001), 1_577_836_800_000, {"m": 0.5})])
+print((time.perf_counter() - begin_s) * 1000)
+"""
 
-Batch = list[Reading]
-Write = Callable[[Batch], object]
+
+class Size(NamedTuple):
+    """A size of calls, how many in a run, and what they should reach beside the two others."""
+
+    points: int
+    calls: int
+    of_replay: Target | None
+    of_official: Target
+
+
+SIZES = (
+    Size(1_000, 100, None, Target(1.2, 1.5, larger_is_better=True)),
+    Size(10_000, 60, Target(0.9, 0.98, larger_is_better=True), Target(1.2, 2.0, larger_is_better=True)),
+)
+
+
+class Spent(NamedTuple):
+    """Points a second, and nanoseconds of this process's processor time for each."""
+
+    rate: float
+    cpu_ns: float
 
 
 def run(options: Options, folder: Path) -> Report:
-    """Start a server in *folder*, and let both write in turn."""
-    report = Report("iotdb", machine.describe(folder), options.conditions(devices=DEVICES, wal="SYNC"))
+    """Start a server in *folder*, and let all write in turn; then from the queue; then read."""
+    points = 20_000 if options.quick else options.points
+    report = Report("iotdb", machine.describe(folder), options.conditions(devices=DEVICES, wal="SYNC", stored=points))
     server = Server(folder / "iotdb")
     server.start()
-    ours = IotdbReadings([Node(HOST, server.port)], server.accounts().access("root"))
-    official = _Official(server)
+    garbage.settle()
+    clock_ms = count(FIRST_MS, 1000)
     try:
-        clock_ms = count(FIRST_MS, 1000)
-        for points in POINTS_PER_WRITE:
-            report.figures += _compare(options, points, clock_ms, ours.write, official.write)
-        stored = sum(ours.count(_device(number)) for number in range(DEVICES))
-        report.checks = {"rows_stored": stored}
-    finally:
+        report.figures.append(_first_write(server, options))
+        for size in SIZES:
+            report.figures += _compare(server, size, options, clock_ms)
+        report.figures += iotdb_flow.measure(server, options, folder)
+        figures, checks = iotdb_reads.measure(server, options, points)
+        report.figures += figures
+        ours = store(server)
+        report.checks = checks | {"rows_of_device_1": ours.count(device(0))}
         ours.close()
-        official.close()
+    finally:
         server.stop()
     return report
 
 
-def _compare(options: Options, points: int, clock_ms: Iterator[int], ours: Write, official: Write) -> list[Figure]:
-    rates: dict[str, list[float]] = {"ours": [], "official": []}
-    calls = 3 if options.quick else CALLS
-    for write in (ours, official):  # the server's first seconds are slow
-        _rate(write, [_readings(points, clock_ms) for _ in range(3 if options.quick else WARM_UP_CALLS)])
-    for _ in range(options.runs):
-        rates["ours"].append(_rate(ours, [_readings(points, clock_ms) for _ in range(calls)]))
-        rates["official"].append(_rate(official, [_readings(points, clock_ms) for _ in range(calls)]))
-    return [
-        Figure(f"write_{points}_{name}", f"points written, {points:,} a call, {who}", "/s", tuple(rates[name]))
-        for name, who in (("ours", "this adapter"), ("official", "apache-iotdb's Session"))
+def _compare(server: Server, size: Size, options: Options, clock_ms: Iterator[int]) -> list[Figure]:
+    ours, official, replay = store(server), Official(server), Replay(server)
+    calls = 2 if options.quick else size.calls
+
+    def batches(number: int) -> list[list[Reading]]:
+        return [readings(size.points // VALUES, clock_ms) for _ in range(number)]
+
+    found: dict[str, list[Spent]] = {"ours": [], "official": [], "replay": [], "tablets": []}
+    try:
+        for measured in range(-1, options.runs):  # the server's first seconds are slow
+            spent = {
+                "ours": _spend(ours.write, batches(calls)),
+                "official": _spend(official.write, batches(calls)),
+                "replay": _spend(replay.write, [replay.prepared(batch) for batch in batches(calls)], size.points),
+                "tablets": _spend(official.write_tablets, batches(min(calls, TABLET_CALLS))),
+            }
+            for name, one in spent.items() if measured >= 0 else ():
+                found[name].append(one)
+    finally:
+        for each in (ours, official, replay):
+            each.close()
+    return _figures(size, found)
+
+
+def _figures(size: Size, found: dict[str, list[Spent]]) -> list[Figure]:
+    named = {
+        "ours": "this adapter",
+        "official": "apache-iotdb, records",
+        "replay": "prepared frames",
+        "tablets": "apache-iotdb, tablets",
+    }
+    figures = [
+        Figure(
+            f"write_{size.points}_{name}",
+            f"points written, {size.points:,} a call, {who}",
+            "/s",
+            tuple(one.rate for one in found[name]),
+        )
+        for name, who in named.items()
+    ]
+    for other, target in (("replay", size.of_replay), ("official", size.of_official)):
+        ratios = tuple(ours.rate / its.rate for ours, its in zip(found["ours"], found[other], strict=True))
+        what = f"this adapter beside {named[other]}, {size.points:,} a call"
+        figures.append(Figure(f"write_{size.points}_of_{other}", what, "x", ratios, target))
+    return figures + [
+        Figure(
+            f"write_{size.points}_{name}_cpu",
+            f"processor time of {named[name]}, {size.points:,} a call",
+            "ns/point",
+            tuple(one.cpu_ns for one in found[name]),
+        )
+        for name in ("ours", "official", "replay")
     ]
 
 
-def _rate(write: Write, batches: Sequence[Batch]) -> float:
-    """Points a second."""
-    started_s = perf_counter()
+def _spend(write: Callable[[T], object], batches: Sequence[T], points: int = 0) -> Spent:
+    """Write all; *points* is the size of a batch whose values cannot be counted."""
+    total = points * len(batches) or spread(batches)  # type: ignore[arg-type]
+    cpu_s, begin_s = time.process_time(), time.perf_counter()
     for batch in batches:
         write(batch)
-    return sum(len(batch) for batch in batches) * len(VALUES) / (perf_counter() - started_s)
+    took_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - cpu_s
+    return Spent(total / took_s, cpu_s / total * 1e9)
 
 
-def _readings(points: int, clock_ms: Iterator[int]) -> Batch:
-    rows = points // len(VALUES)
-    return [Reading(_device(number % DEVICES), next(clock_ms), VALUES) for number in range(rows)]
-
-
-def _device(number: int) -> DeviceRef:
-    return DeviceRef(DEFAULT_TENANT, 1 + number)
-
-
-class _Official:
-    """The official client as its documentation has it; the lists it wants are made of the same readings."""
-
-    def __init__(self, server: Server) -> None:
-        with warnings.catch_warnings():  # the package turns warnings on for the whole process
-            from iotdb.Session import Session
-            from iotdb.utils.IoTDBConstants import TSDataType
-        access = server.accounts().access("root")
-        urls = [f"{HOST}:{server.port}"]
-        self._types = [TSDataType.DOUBLE] * 4 + [TSDataType.BOOLEAN]
-        self._session = Session.init_from_node_urls(
-            urls, access.user, access.password, zone_id="UTC", enable_redirection=False, connection_timeout_in_ms=10_000
+def _first_write(server: Server, options: Options) -> Figure:
+    """A process that has loaded nothing yet."""
+    environment = {
+        **os.environ,
+        "AT": HOST,
+        "PORT": str(server.port),
+        "PASSWORD": server.accounts().writer,
+        "PYTHONPATH": str(ROOT),
+    }
+    took_ms = []
+    for _ in range(options.runs):
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_WRITE], env=environment, capture_output=True, text=True, check=True
         )
-        self._session.open(False)
-
-    def write(self, batch: Batch) -> None:
-        """One call for all devices."""
-        self._session.insert_aligned_records(
-            [f"{DATABASE}.devices.device_{reading.device.id}" for reading in batch],
-            [reading.timestamp_ms for reading in batch],
-            [list(reading.values) for reading in batch],
-            [self._types for _ in batch],
-            [list(reading.values.values()) for reading in batch],
-        )
-
-    def close(self) -> None:
-        """Log out."""
-        self._session.close()
+        took_ms.append(float(done.stdout))
+    return Figure(
+        "first_write", "import of the adapter, connection, first write", "ms", tuple(took_ms), Target(120, 60)
+    )

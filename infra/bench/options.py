@@ -10,12 +10,14 @@ class Options(NamedTuple):
     Attributes:
         runs: The figure is the median of so many.
         seconds: Of each run under load.
+        points: How many are stored before reads are measured, where that can be chosen.
         quick: With as little data as possible, to see that the benchmark works; the figures mean nothing.
     """
 
     runs: int = 5
     seconds: float = 5.0
     quick: bool = False
+    points: int = 10_000_000
 
     def conditions(self, **more: Any) -> dict[str, Any]:
         """What the report says of them."""

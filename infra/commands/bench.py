@@ -23,6 +23,7 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=_positive_int, default=chosen.runs, help="take the median of so many [5]")
     parser.add_argument("--seconds", type=_positive, default=chosen.seconds, help="length of a run under load [5]")
     parser.add_argument("--quick", action="store_true", help="only see that it works; the figures mean nothing")
+    parser.add_argument("--points", type=_points, default=chosen.points, help="stored before iotdb reads [10000000]")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON; - prints it instead of the table")
     parser.add_argument("--data", metavar="DIR", help="measure on the disk of this folder [the temporary folder's]")
     parser.set_defaults(run=bench)
@@ -35,7 +36,7 @@ def bench(options: argparse.Namespace) -> int:
         Failure: The folder cannot be used, or something that was measured did not work.
     """
     measure = _benchmark(options.kind)
-    chosen = Options(options.runs, options.seconds, quick=options.quick)
+    chosen = Options(options.runs, options.seconds, quick=options.quick, points=options.points)
     try:
         with tempfile.TemporaryDirectory(prefix="iotflow-bench-", dir=options.data) as folder:
             report = measure(chosen, Path(folder))
@@ -91,5 +92,13 @@ def _positive_int(text: str) -> int:
     value = int(text)
     if not 0 < value <= 100:
         message = "must be 1 to 100"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def _points(text: str) -> int:
+    value = int(text)
+    if not 10_000 <= value <= 1_000_000_000:
+        message = "must be 10000 to 1000000000"
         raise argparse.ArgumentTypeError(message)
     return value

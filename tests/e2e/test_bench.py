@@ -10,6 +10,7 @@ from infra.aws import packaging
 from infra.failure import Failure
 from infra.mosquitto import programs as mosquitto
 from tests.backends import absent
+from tests.contract.iotdb_server import require_iotdb
 from tests.e2e.instance import infra
 
 MACHINE = {"cpu", "cores", "memory_mb", "system", "python", "sqlite", "fdatasync_ms", "load_before"}
@@ -81,3 +82,13 @@ def test_bench_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode == 6
     assert "absent" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_bench_iotdb_compares_the_writers_and_loses_nothing() -> None:
+    require_iotdb()
+    report = bench("iotdb")
+    names = {figure["name"] for figure in report["figures"]}
+    writers = {f"write_{size}_{who}" for size in (1_000, 10_000) for who in ("ours", "official", "replay", "tablets")}
+    assert names >= writers | {"flow_100", "flow_1", "first_write", "latest", "page", "windows", "bytes"}
+    assert all(figure["median"] > 0 for figure in report["figures"])
+    assert report["checks"]["rows_of_the_fleet"] == report["checks"]["rows_of_the_single_device"] == 4_000
