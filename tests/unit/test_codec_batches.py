@@ -22,7 +22,7 @@ readings = st.builds(
     Reading, st.just(DEVICE), st.integers(MIN_INT64, MAX_INT64), st.dictionaries(texts, values, min_size=1, max_size=5)
 )
 batches = st.builds(
-    Batch, st.just(DEVICE), st.integers(0, MAX_INT64), st.lists(readings, min_size=1, max_size=3).map(tuple)
+    Batch, st.just(DEVICE), st.integers(0, MAX_INT64), st.lists(readings, min_size=1, max_size=6).map(tuple)
 )
 
 
@@ -139,3 +139,25 @@ def test_damaged_message_is_refused_or_still_a_batch(data: st.DataObject) -> Non
     except InvalidInput:
         return
     assert json.loads(batch_to_json(batch)) == json.loads(damaged)
+
+
+HOSTILE = ["1e999", "-1e999", "1e308", "9223372036854775808", "-9223372036854775809", "1", "0.5", "true", '"x"']
+HOSTILE += ['"\\u0000"', '"\\ud800"', '"\0"', "null", "[]", "{}", '"é"']
+
+
+@given(st.lists(st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=3), min_size=3, max_size=6))
+def test_readings_are_judged_alike_together_and_one_by_one(rows: list[list[str]]) -> None:
+    """An escape anywhere has every value looked at: the text of one reading more must not change the others' fate."""
+
+    def message(extra: str) -> str:
+        listed = [", ".join(f'"n{at}": {value}' for at, value in enumerate(row)) for row in [*rows, [extra]]]
+        readings = ", ".join(f"[{at}, {{{values}}}]" for at, values in enumerate(listed))
+        return f'[1, ["default", 42], 7, [{readings}]]'
+
+    outcomes = []
+    for extra in ('"plain"', '"\\u0041"'):
+        try:
+            outcomes.append([tuple(one[1:]) for one in only(message(extra)).readings[:-1]])
+        except InvalidInput as error:
+            outcomes.append([(error.code,)])
+    assert repr(outcomes[0]) == repr(outcomes[1])
