@@ -13,7 +13,7 @@ from chalicelib.adapters.memory_queue import MemoryQueue
 from chalicelib.errors import Unavailable
 from chalicelib.model import Message
 from infra.local.consumer import sqs_handler
-from infra.local.poller import BACKOFF_S, BATCH_BYTES, BATCH_MESSAGES, WINDOW_S, Poller
+from infra.local.poller import BACKOFF_S, BATCH_BYTES, BATCH_MESSAGES, FEW_MESSAGES, WINDOW_S, Poller
 from infra.local.source_events import failed_messages
 
 NOW_MS = 1_700_000_000_000
@@ -208,9 +208,17 @@ def test_poller_asks_for_fewer_when_messages_are_large(rig: Rig) -> None:
     assert len(rig.bodies()[2]) == 2
 
 
+def test_poller_asks_for_more_when_messages_prove_small(rig: Rig) -> None:
+    """A backlog after a start may be of messages as large as can be."""
+    rig.send(*["x"] * 3000)
+    for _ in range(5):
+        rig.poller.round()
+    assert [len(bodies) for bodies in rig.bodies()] == [32, 128, 512, BATCH_MESSAGES, BATCH_MESSAGES]
+
+
 def test_poller_goes_on_at_once_after_a_full_batch_only(rig: Rig) -> None:
     """Otherwise it lets messages gather."""
-    rig.send(*["x"] * (BATCH_MESSAGES + 1))
+    rig.send(*["x"] * (FEW_MESSAGES + 1))
     waits = [rig.poller.round() for _ in range(3)]
     assert waits == [0.0, WINDOW_S, WINDOW_S]
 
