@@ -9,7 +9,7 @@ import pytest
 from infra.aws import packaging
 from infra.failure import Failure
 from infra.mosquitto import programs as mosquitto
-from tests.backends import absent
+from tests.backends import absent, require_program
 from tests.contract.iotdb_server import require_iotdb
 from tests.e2e.instance import infra
 
@@ -37,6 +37,8 @@ LAMBDA = {"init", "init_p95", "memory", "consumer_init", "one", "many", "batch"}
 @pytest.mark.parametrize("kind", FIGURES)
 def test_bench_reports_its_figures_and_the_machine(kind: str) -> None:
     """As JSON where the output is not a terminal; every figure is a positive number with its runs."""
+    if kind == "mqtt":
+        require_program("cc", backend="cc", package="gcc libc6-dev")
     report = bench(kind)
     assert report["bench"] == kind
     assert set(report["machine"]) == MACHINE
