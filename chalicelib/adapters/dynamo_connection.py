@@ -107,7 +107,8 @@ def _conditions() -> Iterator[None]:
                 raise Refused(at, _found(reason)) from error
         if code == "TransactionConflictException" or any(reason.get("Code") in _COLLIDED for reason in reasons):
             raise _CollisionError from error
-        if code == "ValidationException" and "size" in message:
+        texts = [message, *(reason.get("Message") or "" for reason in reasons)]
+        if any("tem size" in text for text in texts):  # of an item, or the item to update
             raise TooLarge("This is more than one record can hold", limit="400 kB") from error
         raise
 

@@ -36,6 +36,16 @@ def test_redis_shares_limits_and_presence() -> None:
     assert kinds(memory_services(), ["limiter"]) == {"limiter": "MemoryLimiter"}
 
 
+def test_all_records_may_live_in_dynamodb() -> None:
+    chosen = Services(Settings(devices="dynamodb", table="records"))
+    records = [port for port in PORTS if port not in {"queue", "readings"}]
+    records += ["commands", "twins", "declarations", "broker_outbox", "lease", "limiter"]
+    found = kinds(chosen, records)
+    assert all(kind.startswith("Dynamo") for kind in found.values()), found
+    with_redis = memory_services(devices="dynamodb", table="records", redis_url="redis://localhost:1/0")
+    assert kinds(with_redis, ["limiter", "presence"]) == {"limiter": "RedisLimiter", "presence": "RedisPresence"}
+
+
 def test_each_port_is_built_once() -> None:
     chosen = memory_services()
     assert all(getattr(chosen, port) is getattr(chosen, port) for port in PORTS)
