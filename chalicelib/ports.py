@@ -131,7 +131,8 @@ class DeviceRepository(Protocol):
     def revision(self) -> int:
         """Another number after any process changed a device or a credential, and now and then without.
 
-        Costs microseconds, so that whoever keeps devices connected asks several times a second.
+        Costs microseconds, or one small read over the network: whoever keeps devices connected asks several times a
+        second.
         """
         ...
 
@@ -605,7 +606,7 @@ class Idempotency(Protocol):
         ...
 
     def expire(self, *, before_ms: int) -> int:
-        """Forget keys first used before *before_ms*; returns how many."""
+        """Forget keys first used before *before_ms*; returns how many, or 0 where the backend does it by itself."""
         ...
 
 
@@ -644,7 +645,10 @@ class CommandRepository(Protocol):
     """Commands to devices and how far each got; see `Command` for the life cycle."""
 
     def add(self, *commands: Command) -> None:
-        """Add commands in one transaction. One whose id its device already has changes nothing."""
+        """Add commands in one transaction. One whose id its device already has changes nothing.
+
+        A backend of small transactions adds many commands in several; the same call again completes what failed.
+        """
         ...
 
     def get(self, device: DeviceRef, command_id: str) -> Command | None:
@@ -690,7 +694,7 @@ class CommandRepository(Protocol):
         ...
 
     def revision(self) -> int:
-        """Grows when any process changed anything here; costs microseconds."""
+        """Grows when any process changed anything here; as cheap as that of `DeviceRepository`."""
         ...
 
     def check(self) -> None:
@@ -728,7 +732,7 @@ class TwinRepository(Protocol):
         ...
 
     def revision(self) -> int:
-        """Grows when any process changed a twin; costs microseconds."""
+        """Grows when any process changed a twin; as cheap as that of `DeviceRepository`."""
         ...
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
 """The DynamoDB table of all records: what is asked of it, with its failures in our words.
 
-All reads but those of the index are strongly consistent. Which keys there are, and why: docs/adr/0012.
+All reads but those of the index are strongly consistent. Which keys there are, and why: docs/adr/0026.
 """
 
 import time
