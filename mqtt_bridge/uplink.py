@@ -29,6 +29,7 @@ from mqtt_bridge.clients import Client, Role
 from mqtt_bridge.downlink import compact
 from mqtt_bridge.intake import Arrival, Intake
 from mqtt_bridge.packets import Publish
+from mqtt_bridge.reasons import Reason
 from mqtt_bridge.requests import Requests
 from mqtt_bridge.wire import Property
 
@@ -168,11 +169,22 @@ class Uplink:
         arrival = Arrival(
             client, topic, message.topic, message.payload, content_type, now_ms, self._reply, _everybody_listens
         )
-        if self._intake.publish(arrival, self._parcel.tickets):
+        if not self._published(arrival):
             return "refused"
         if client.device is not None:
             self._parcel.senders.add(client.device.ref)
         return "accepted"
+
+    def _published(self, arrival: Arrival) -> bool:
+        """Whether the message was accepted. One that meets a bug is buried: it would come again for ever."""
+        try:
+            return self._intake.publish(arrival, self._parcel.tickets) is Reason.SUCCESS
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("A message from the broker met a bug")
+            self._bury(arrival, f"Internal error: {type(error).__name__}")
+            return False
 
     # --- senders ------------------------------------------------------------------------------------------------
 
@@ -222,8 +234,10 @@ class Uplink:
         """A payload is at fault. Telemetry is kept, so that nothing that the broker acknowledged just vanishes."""
         loud = self._count(error, arrival.client.owner, arrival.now_ms)
         if loud and arrival.topic.entry.kind is Kind.TELEMETRY:
-            reason = f"Refused: {error.message}"
-            self._parcel.delivery.refused.append(Refused(letter(arrival.name, arrival.payload), reason))
+            self._bury(arrival, f"Refused: {error.message}")
+
+    def _bury(self, arrival: Arrival, reason: str) -> None:
+        self._parcel.delivery.refused.append(Refused(letter(arrival.name, arrival.payload), reason))
 
     def _count(self, error: AppError, sender: str, now_ms: int) -> bool:
         """Count a refusal, and log it if *sender* had not too many lately; whether it did."""

@@ -14,9 +14,10 @@ from chalicelib.adapters.memory_lease import MemoryLease
 from chalicelib.adapters.memory_limiter import MemoryLimiter
 from chalicelib.delivery import digest
 from chalicelib.errors import Conflict
-from chalicelib.model import Device, DeviceDraft, DeviceStatus
+from chalicelib.model import Device, DeviceDraft, DeviceRef, DeviceStatus
 from chalicelib.ports import Tenure
 from chalicelib.settings import Settings
+from chalicelib.stamps import Stamps
 from chalicelib.wiring import Services
 from mqtt_bridge.bridge import Backoff
 from mqtt_bridge.keeper import TTL_S, Keeper
@@ -95,6 +96,25 @@ def test_poison_is_a_dead_letter_without_its_key_and_is_acknowledged(services: S
     assert key not in text["payload"]
     assert raw["payload_base64"] == "//4="
     assert all(each.reason.startswith("Refused: ") for each in parcel.delivery.refused)
+
+
+class BrokenStamps(Stamps):
+    """Stands for a bug that only some messages meet."""
+
+    def take(self, device: DeviceRef, now_ms: int, count: int = 1) -> int:
+        raise ZeroDivisionError(device, now_ms, count)
+
+
+def test_a_message_that_meets_a_bug_is_buried_and_its_neighbours_go_on(services: Services) -> None:
+    """Otherwise the broker would repeat it for ever, before everything else."""
+    device = registered(services)
+    services.stamps = BrokenStamps()
+    timed = b'{"data": {"n": 7}, "timestamp": 1767225600000}'
+    parcel = an_uplink(services).parcel(
+        [telemetry(device.id, packet_id=1), telemetry(device.id, timed, 2)], TAKEN, NOW_MS
+    )
+    assert (values(parcel), len(parcel.acks)) == ([7], 8)
+    assert [each.reason for each in parcel.delivery.refused] == ["Internal error: ZeroDivisionError"]
 
 
 def test_a_device_that_sends_only_poison_fills_no_disk(services: Services) -> None:
