@@ -1,6 +1,5 @@
 """What a broker in C does on the same machine: Mosquitto, which takes what it is sent and keeps nothing of it."""
 
-import shutil
 import socket
 import subprocess
 import time
@@ -10,6 +9,7 @@ from typing import Self
 
 from infra.bench.machine import cpu_seconds
 from infra.failure import Failure
+from infra.mosquitto import programs
 
 READY_S = 10.0
 CONFIGURATION = """\
@@ -21,22 +21,15 @@ log_dest none
 """
 
 
-def program() -> str | None:
-    """Where Mosquitto is, if it is installed."""
-    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-
-
 class Mosquitto:
     """A broker of its own on a free port, within a with statement.
 
     Args:
         folder: For its configuration.
-        executable: See `program`.
     """
 
-    def __init__(self, folder: Path, executable: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._configuration = folder / "mosquitto.conf"
-        self._executable = executable
         self.mqtt_port = 0
 
     def __enter__(self) -> Self:
@@ -44,7 +37,7 @@ class Mosquitto:
             self.mqtt_port = int(taken.getsockname()[1])
         self._configuration.write_text(CONFIGURATION.format(port=self.mqtt_port), encoding="ascii")
         self._process = subprocess.Popen(
-            [self._executable, "-c", str(self._configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [programs.broker(), "-c", str(self._configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline_s = time.monotonic() + READY_S
         while time.monotonic() < deadline_s:

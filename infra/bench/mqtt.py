@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.bench import bridge, machine, mosquitto
+from infra.bench import bridge, machine
 from infra.bench.figures import Figure, Report, Target, figures_of
 from infra.bench.instance import Device, Instance
+from infra.bench.mosquitto import Mosquitto
 from infra.bench.mqtt_load import SOURCE, Sent, compile_generator, hold, send
 from infra.bench.options import Options
+from infra.mosquitto import programs
 
 PACED = (50, 20)
 """Connections and window of the paced load: enough that the pace and not the window is what limits it."""
@@ -81,12 +83,11 @@ def run(options: Options, folder: Path) -> Report:
 
 
 def _reference(generator: Path, folder: Path, options: Options) -> list[Figure]:
-    executable = mosquitto.program()
-    if executable is None:
+    if programs.missing([programs.broker]):
         return []
     devices = [Device(number, "nobody") for number in range(200)]
     figures = []
-    with mosquitto.Mosquitto(folder, executable) as broker:
+    with Mosquitto(folder) as broker:
         for scenario in SCENARIOS:
             runs = []
             for _ in range(options.runs):
