@@ -17,7 +17,7 @@ from chalicelib.ports import (
 )
 
 PAGE = 200
-HIDDEN_S = 60.0
+HIDDEN_S = 15.0
 """Longer than a broker needs for a page; an entry that a killed worker held is then taken by another."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from chalicelib import provisioning
 from chalicelib.ports import BrokerAccount
 from chalicelib.provisioning import Reconciled, Records
-from chalicelib.settings import Settings, from_environment
+from chalicelib.settings import Settings
 from chalicelib.wiring import Services
 from infra import terminal
 from infra.environment import add_data_options, data_folder, gather
@@ -16,10 +16,7 @@ from infra.failure import Exit, Failure
 from infra.installation import clock_ms, in_words, open_records, settings_of
 from infra.mosquitto import files, layout, programs
 from infra.mosquitto.layout import DYNSEC, LAYOUTS, Layout
-from infra.mosquitto.server import ENVIRONMENT, Server
-
-FOLDER = "mosquitto"
-"""In the data directory."""
+from infra.mosquitto.server import ENVIRONMENT, FOLDER, Server
 
 
 def add_mosquitto(parser: argparse.ArgumentParser) -> None:
@@ -57,13 +54,15 @@ def server_in(data: Path) -> Server:
 
 
 def use(server: Server, settings: Settings, *, kind: str = DYNSEC) -> dict[str, str]:
-    """Start the broker unless it runs, and say how IoTFlow works with it.
+    """Start the broker unless it runs and knows every device, and say how IoTFlow works with it.
 
     Raises:
         Failure: It does not start.
     """
-    if server.pid() is None:
-        server.configure(settings, _accounts(Services(settings)), kind=kind)
+    devices = list(_accounts(Services(settings)))
+    if server.pid() is None or not files.agrees(server.home, str(server.choices["kind"]), devices):
+        server.stop()
+        server.configure(settings, devices, kind=kind)
         server.start()
     return server.environment()
 
@@ -144,11 +143,10 @@ def _config(options: argparse.Namespace) -> int:
 
 def _reconcile(options: argparse.Namespace) -> int:
     services = open_records(options)
-    if not services.settings.has_provisioner:
-        services = Services(from_environment(_variables(options) | _server(options).environment()))
     broker = services.broker
-    if broker is None:  # the settings were just seen to name one
-        return Exit.FAILED
+    if broker is None:
+        message = "there is no broker to compare with: python3 -m infra mosquitto start, or IOTFLOW_BROKER_PROVISIONER"
+        raise Failure(message, Exit.NOT_RUNNING)
     with in_words():
         found = provisioning.reconcile(
             outbox=services.broker_outbox, records=_records(services), broker=broker, now_ms=clock_ms()
@@ -156,11 +154,6 @@ def _reconcile(options: argparse.Namespace) -> int:
         broker.close()
     print(json.dumps(found._asdict()) if options.json else _words(found))
     return Exit.FAILED if found.stranded else Exit.OK
-
-
-def _variables(options: argparse.Namespace) -> dict[str, str]:
-    variables = gather(options)
-    return variables | {"IOTFLOW_DATA": str(data_folder(variables))}
 
 
 def _words(found: Reconciled) -> str:

@@ -15,7 +15,6 @@ from chalicelib.settings import Settings, SettingsError, from_environment, varia
 from chalicelib.wiring import Services
 from infra.bootstrap import REQUIREMENTS, ROOT
 from infra.commands import iotdb as command
-from infra.commands.mosquitto import FOLDER as MOSQUITTO
 from infra.databases import DatabaseFile, present
 from infra.doctor import broker, configuration, data, iotdb, machine, service
 from infra.doctor.finding import Finding, ok, wrong
@@ -25,6 +24,7 @@ from infra.installation import clock_ms
 from infra.local.protocol import ConnectionLimits
 from infra.local.server import SPARE_DESCRIPTORS
 from infra.mosquitto import files, layout, programs
+from infra.mosquitto.server import FOLDER as MOSQUITTO
 from infra.supervisor import procfs
 from infra.supervisor.folder import RunFolder
 

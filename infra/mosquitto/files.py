@@ -81,6 +81,22 @@ def rebuild(folder: Path, kind: str, devices: Iterable[BrokerAccount]) -> int:
     return len(known)
 
 
+def agrees(folder: Path, kind: str, devices: Iterable[BrokerAccount]) -> bool:
+    """Whether the broker's file has exactly these devices, with these keys; those without a hash do not count."""
+    wanted = {str(each.device_id): each for each in devices if each.key_hash}
+    if kind != DYNSEC:
+        lines = (folder / layout.PASSWORD_FILE).read_text(encoding="utf-8").splitlines()
+        found = {name: hashed for name, _, hashed in (line.partition(":") for line in lines) if name.isdecimal()}
+        return found == {name: each.key_hash for name, each in wanted.items() if each.enabled}
+    if is_damaged(folder):
+        return False
+    clients = json.loads((folder / layout.DYNSEC_FILE).read_text(encoding="utf-8"))["clients"]
+    known = {each["username"]: each for each in clients if each["username"].isdecimal()}
+    return {name: (each.get("textname"), not each.get("disabled", False)) for name, each in known.items()} == {
+        name: (each.key_id, each.enabled) for name, each in wanted.items()
+    }
+
+
 def _dynsec(ours: Accounts, devices: Iterable[BrokerAccount]) -> str:
     staff = [layout.client(name, broker_hash(getattr(ours, name)), name) for name in (ADMIN, BRIDGE)]
     return json.dumps(layout.dynsec([*staff, *(layout.device(each) for each in devices if each.key_hash)]))

@@ -1,5 +1,6 @@
 """Starts and stops a Mosquitto of this machine, ready when its listener for the bridge answers."""
 
+import getpass
 import json
 import os
 import signal
@@ -13,11 +14,12 @@ from chalicelib.adapters.dynsec_control import Control
 from chalicelib.ports import BrokerAccount
 from chalicelib.settings import Settings
 from infra.failure import Exit, Failure
-from infra.installation import user
 from infra.mosquitto import files, layout, programs
 from infra.mosquitto.files import Accounts
 from infra.mosquitto.layout import DYNSEC, Layout
 
+FOLDER = "mosquitto"
+"""In the data directory."""
 INTERNAL_HOST = "127.0.0.1"
 START_S = 30.0
 STOP_S = 30.0
@@ -73,11 +75,14 @@ class Server:
         return None if ended or str(self.home / layout.CONFIGURATION).encode() not in words else pid
 
     def configure(self, settings: Settings, devices: Iterable[BrokerAccount], *, kind: str = DYNSEC) -> None:
-        """Write its files; ports and layout stay what they were at the first time unless settings name others.
+        """Write its files, with these devices and no others; accounts that are no devices' stay.
+
+        Ports and layout stay what they were at the first time unless settings name others.
 
         Raises:
-            Failure: The plugin is missing.
+            Failure: The plugin is missing, or it runs.
         """
+        self._refuse_running()
         known = self.choices
         kind = str(known.get("kind", kind))
         ports = {
@@ -98,9 +103,10 @@ class Server:
             internal_host=INTERNAL_HOST,
             max_packet_bytes=settings.max_batch_bytes + layout.OVERHEAD_BYTES,
             plugin=programs.plugin() if kind == DYNSEC else "",
-            user=user(),
+            user=getpass.getuser(),
         )
-        files.write(self.home, chosen, devices)
+        files.write(self.home, chosen, ())
+        files.rebuild(self.home, kind, devices)
         (self.home / _CHOICES).write_text(json.dumps({"kind": kind, **ports}), encoding="ascii")
         lines = [f"{name}={value}\n" for name, value in self.environment().items()]
         files.write_privately(self.home / ENVIRONMENT, "".join(lines))
@@ -115,9 +121,7 @@ class Server:
         if self.choices["kind"] == DYNSEC and files.is_damaged(self.home):
             message = f"{self.home / layout.DYNSEC_FILE} was cut off by a crash: python3 -m infra mosquitto rebuild"
             raise Failure(message, Exit.DATA_FOLDER)
-        if self.pid() is not None:
-            message = f"Mosquitto runs already in {self.home}"
-            raise Failure(message, Exit.ALREADY_RUNNING)
+        self._refuse_running()
         with (self.home / _LOG).open("ab") as log:
             self._process = subprocess.Popen(
                 [program, "-c", str(self.home / layout.CONFIGURATION)],
@@ -164,6 +168,11 @@ class Server:
             }
         return found | {"IOTFLOW_BROKER_PASSWORD_FILE": str(self.home / layout.PASSWORD_FILE)}
 
+    def _refuse_running(self) -> None:
+        if self.pid() is not None:
+            message = f"Mosquitto runs already in {self.home}"
+            raise Failure(message, Exit.ALREADY_RUNNING)
+
     def _is_ready(self) -> bool:
         if self.pid() is None:
             return False
@@ -189,6 +198,12 @@ class Server:
         end_s = time.monotonic() + STOP_S
         while Path(f"/proc/{pid}").exists() and time.monotonic() < end_s:
             time.sleep(_POLL_S)
+
+
+def settings_of_running(data: Path) -> dict[str, str]:
+    """The settings with which IoTFlow works with the broker of this data directory; none when it does not run."""
+    server = Server(data / FOLDER)
+    return server.environment() if server.pid() is not None else {}
 
 
 def _free_port() -> int:

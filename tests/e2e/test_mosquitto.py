@@ -101,10 +101,37 @@ def test_operator_sees_what_runs_and_what_differs(served: Instance) -> None:
     connected(served, owner).disconnect()
 
 
+def test_device_of_the_operators_command_is_let_in(served: Instance) -> None:
+    """The command learns from the running broker that it is to be told."""
+    made = json.loads(infra("create-device", "cli", "--json", "--data", str(served.data), "--env", os.devnull).stdout)
+    connected(served, Owner(made["id"], made["api_key"])).disconnect()
+
+
+@pytest.mark.slow
+def test_devices_of_the_gateway_are_let_in_when_a_broker_takes_over(tmp_path: Path) -> None:
+    """Also those that came while the broker ran and the gateway served: their keys are known by their hashes."""
+    for missing in programs.missing():
+        absent("mosquitto", missing)
+    instance, owners = Instance(tmp_path / "var", NO_LIMITS), []
+    try:
+        for options in ((), ("--broker", "mosquitto"), (), ("--broker", "mosquitto")):
+            instance.up(*options)
+            owners.append(register(instance.url, f"d{len(owners)}"))
+            if options:
+                for owner in owners:
+                    connected(instance, owner).disconnect()
+            instance.down()
+    finally:
+        instance.down()
+        infra("mosquitto", "stop", "--data", str(instance.data))
+
+
 def test_commands_on_a_broker_that_is_not_there_say_so(tmp_path: Path) -> None:
     data = str(tmp_path)
     assert infra("mosquitto", "status", "--data", data).returncode == 3
     assert infra("mosquitto", "stop", "--data", data).returncode == 3
+    compared = infra("mosquitto", "reconcile", "--data", data)
+    assert (compared.returncode, "no broker to compare with" in compared.stderr) == (3, True)
     refused = infra("mosquitto", "rebuild", "--data", data)
     assert (refused.returncode, "mosquitto start makes one" in refused.stderr) == (3, True)
 
