@@ -112,7 +112,7 @@ def test_devices_of_the_gateway_are_let_in_when_a_broker_takes_over(tmp_path: Pa
     """Also those that came while the broker ran and the gateway served: their keys are known by their hashes."""
     for missing in programs.missing():
         absent("mosquitto", missing)
-    instance, owners = Instance(tmp_path / "var", NO_LIMITS), []
+    instance, owners = Instance(tmp_path / "var", NO_LIMITS), list[Owner]()
     try:
         for options in ((), ("--broker", "mosquitto"), (), ("--broker", "mosquitto")):
             instance.up(*options)
