@@ -14,7 +14,8 @@ from chalicelib.flatten import flatten
 from chalicelib.formats import Draft, Sender
 from chalicelib.limits import PayloadLimits
 from chalicelib.model import MAX_MEASUREMENT_LENGTH, Batch, DeviceRef, Reading, Value
-from chalicelib.strict_json import are_plain, is_plain, load, parse_json, require_size, require_storable, shown
+from chalicelib.plain import are_plain, is_plain
+from chalicelib.strict_json import load, parse_json, require_size, require_storable, shown
 from chalicelib.times import to_iso
 
 __all__ = [

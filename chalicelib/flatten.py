@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from chalicelib.errors import InvalidInput
 from chalicelib.limits import PayloadLimits, bytes_in_words
 from chalicelib.model import MAX_MEASUREMENT_LENGTH, Value
-from chalicelib.strict_json import is_plain, require_storable, shown
+from chalicelib.plain import is_plain
+from chalicelib.strict_json import require_storable, shown
 
 Parts = tuple[tuple[str, Mapping[str, object]], ...]
 """Prefix of the names, and the object they come from: for example ``(("", data), ("meta_", metadata))``."""

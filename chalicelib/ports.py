@@ -11,10 +11,9 @@ Common rules for every adapter:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chalicelib.aggregates import AggregateQuery, AggregateRow, Survey
-from chalicelib.delivery import Delivery
 from chalicelib.model import (
     AuditEntry,
     Command,
@@ -34,6 +33,9 @@ from chalicelib.model import (
     Twin,
     Value,
 )
+
+if TYPE_CHECKING:  # it reads payloads, which takes longer to load than all ports together
+    from chalicelib.delivery import Delivery
 
 
 class DeviceFilter(NamedTuple):
@@ -810,7 +812,7 @@ class Inbox(Protocol):
     transaction as the messages, for as long as a repetition can come.
     """
 
-    def take(self, deliveries: Sequence[Delivery], tenure: Tenure, *, now_ms: int) -> None:
+    def take(self, deliveries: Sequence["Delivery"], tenure: Tenure, *, now_ms: int) -> None:
         """Queue all accepted messages and make dead letters of the refused, in one transaction.
 
         Raises:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from chalicelib.model import MAX_INT64, MIN_INT64, Reading
+from chalicelib.plain import is_plain
 from chalicelib.ports import Rejected
-from chalicelib.strict_json import is_plain
 
 
 def sift(readings: Sequence[Reading]) -> tuple[list[Reading], list[Rejected]]:

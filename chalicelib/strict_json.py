@@ -3,8 +3,8 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import NoReturn
 
 from pydantic_core import from_json
 
@@ -127,24 +127,6 @@ def require_storable(value: object, field: str) -> None:
     elif isinstance(value, int) and not MIN_INT64 <= value <= MAX_INT64:
         message = f"{shown(field)} does not fit in a signed 64-bit integer"
         raise InvalidInput(message, field=shown(field), limit="64 bits")
-
-
-def is_plain(value: object) -> bool:
-    """Whether `require_storable` surely lets the scalar *value* pass; quickly, so False is only a doubt."""
-    kind = type(value)
-    if kind is float:
-        return math.isfinite(value)  # type: ignore[arg-type]
-    if kind is int:
-        return MIN_INT64 <= value <= MAX_INT64  # type: ignore[operator]
-    return kind is bool or (isinstance(value, str) and value.isascii() and "\0" not in value)
-
-
-def are_plain(values: Sequence[object]) -> bool:
-    """Whether all numbers among *values* surely pass `require_storable`; a fifth of the time of asking for each."""
-    kinds = set(map(type, values))
-    whole = [value for value in values if type(value) is int] if int in kinds else [0]
-    floats: Any = values if kinds == {float} else [value for value in values if type(value) is float]
-    return min(whole) >= MIN_INT64 and max(whole) <= MAX_INT64 and math.isfinite(sum(floats))
 
 
 def shown(name: str) -> str:

@@ -5,7 +5,6 @@ answer to another call. (The package's own Session goes on and hands the old ans
 """
 
 import logging
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -24,7 +23,6 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
 from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TApplicationException
 from thrift.transport.TSocket import TSocket
-from thrift.transport.TSSLSocket import TSSLSocket
 from thrift.transport.TTransport import TFramedTransport, TTransportException
 
 from chalicelib.adapters.iotdb_blocks import Block, decode
@@ -229,6 +227,10 @@ class Connection:
 def _socket(host: str, port: int, access: Access) -> TSocket:
     if not access.tls:
         return TSocket(host, port)
+    import ssl  # both take as long as everything else here together
+
+    from thrift.transport.TSSLSocket import TSSLSocket
+
     context = ssl.create_default_context(cafile=access.ca_file)
     return TSSLSocket(host, port, ssl_context=context, server_hostname=host)
 

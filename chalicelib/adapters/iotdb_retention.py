@@ -14,7 +14,7 @@ from chalicelib.adapters.iotdb_client import Client
 from chalicelib.adapters.iotdb_names import device_path, quoted
 from chalicelib.adapters.iotdb_status import TOO_MANY_RULES, Refusal
 from chalicelib.model import DeviceRef
-from chalicelib.retention import DAY_MS
+from chalicelib.windows import DAY_MS
 
 MAX_RULES = 900
 """Of the server's 1000: other databases need some."""
