@@ -808,8 +808,9 @@ class Taken(NamedTuple):
 class Inbox(Protocol):
     """What a broker delivers, on its way into the queue. Knows a repetition by its packet id and content.
 
-    A broker repeats what it was not seen to be told that it arrived. The memory of what did is kept in the same
-    transaction as the messages, for as long as a repetition can come.
+    A broker repeats what it was not seen to be told that it arrived. Where the queue has transactions, the memory of
+    what did is kept in the same one as the messages, for as long as a repetition can come, and nothing is taken under
+    a tenure that is over.
     """
 
     def take(self, deliveries: Sequence["Delivery"], tenure: Tenure, *, now_ms: int) -> None:

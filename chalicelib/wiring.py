@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import declarations, ports, settings
 from chalicelib.access import Openness
-from chalicelib.errors import Unavailable, Unprocessable
+from chalicelib.errors import Unavailable
 from chalicelib.limits import PayloadLimits
 from chalicelib.stamps import Stamps
 from chalicelib.status import BRIDGE_CONNECTED
@@ -274,12 +274,12 @@ class Services:
 
     @cached_property
     def lease(self) -> ports.Lease:
-        """Which of several bridges works."""
+        """Which of several bridges works; beside the queue where that can bind a commit to it, see `inbox`."""
         if self.settings.queue == "memory":
             from chalicelib.adapters.memory_lease import MemoryLease
 
             return MemoryLease()
-        if self.settings.devices == "dynamodb":
+        if self.settings.queue != "sqlite" and self.settings.devices == "dynamodb":
             from chalicelib.adapters.dynamo_lease import DynamoLease
 
             return DynamoLease(self._table)
@@ -287,18 +287,16 @@ class Services:
 
         return SqliteLease(self._file("queue.db"))
 
+    @cached_property
     def inbox(self) -> ports.Inbox:
-        """The way from a broker into the queue; only the bridge asks.
+        """The way from a broker into the queue."""
+        if self.settings.queue == "sqlite":
+            from chalicelib.adapters.sqlite_inbox import SqliteInbox
 
-        Raises:
-            Unprocessable: The queue is not one that a bridge can fill.
-        """
-        if self.settings.queue != "sqlite":
-            message = f"The bridge fills the queue of IOTFLOW_QUEUE=sqlite, not {self.settings.queue}"
-            raise Unprocessable(message, field="IOTFLOW_QUEUE")
-        from chalicelib.adapters.sqlite_inbox import SqliteInbox
+            return SqliteInbox(self._file("queue.db"))
+        from chalicelib.adapters.plain_inbox import PlainInbox
 
-        return SqliteInbox(self._file("queue.db"))
+        return PlainInbox(self.queue)
 
     @cached_property
     def mqtt(self) -> ports.Reachable:

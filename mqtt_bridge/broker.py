@@ -279,6 +279,7 @@ class Broker(asyncio.Protocol):
         for waiting in (self._connack, self._pong, *self._answers.values()):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(BrokerAway(why))
+                waiting.exception()  # nobody may be waiting any more, and then asyncio would complain
 
 
 async def connect(address: Address, sign_in: SignIn, receive: Receive) -> tuple[Broker, Connack]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import uvloop
 
-from chalicelib.errors import Unavailable, Unprocessable
+from chalicelib.errors import Unavailable
 from chalicelib.ports import Tenure
 from chalicelib.wiring import Services
 from infra.local import garbage
@@ -33,8 +33,7 @@ def main() -> int:
         return 2
     try:
         address = address_of(settings.broker_url, settings.broker_ca_file)
-        current.inbox()
-    except (OSError, Unprocessable) as error:
+    except OSError as error:
         print(f"The bridge cannot work: {error}", file=sys.stderr)
         return 2
     garbage.settle()
@@ -54,7 +53,7 @@ async def _serve(current: Services, child: Child, address: Address) -> None:
         loop.call_soon_threadsafe(drained.set)
 
     child.on_drain(drain)
-    bridge = Bridge(current, current.inbox(), address)
+    bridge = Bridge(current, current.inbox, address)
 
     async def work(tenure: Tenure) -> None:
         await together(bridge.run(tenure), *(duty(current) for duty in DUTIES))

@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 import pytest
 
-from chalicelib import codec
+from chalicelib import codec, ingest
+from chalicelib.adapters.memory_devices import MemoryDevices
+from chalicelib.adapters.memory_presence import MemoryPresence
+from chalicelib.adapters.memory_queue import MemoryQueue
+from chalicelib.adapters.memory_readings import MemoryReadings
+from chalicelib.adapters.plain_inbox import PlainInbox
 from chalicelib.adapters.sqlite_inbox import SqliteInbox
 from chalicelib.adapters.sqlite_lease import SqliteLease
 from chalicelib.adapters.sqlite_queue import SqliteQueue
@@ -133,3 +138,15 @@ def test_a_successor_learns_the_latest_time_that_was_given(parts: Parts) -> None
 def test_delivery_of_nothing_changes_nothing(parts: Parts) -> None:
     parts.inbox.take([Delivery()], begun(parts), now_ms=NOW_MS)
     assert parts.queue.ledger().accepted == 0
+
+
+def test_a_queue_without_transactions_gets_the_same_messages_and_the_refused_are_buried_by_the_consumer() -> None:
+    queue = MemoryQueue()
+    PlainInbox(queue).take([a_delivery(1, 2, refused=("{",))], Tenure("bridge", 1), now_ms=NOW_MS)
+    assert queue.ledger().accepted == 3
+    sinks = ingest.Sinks(queue, MemoryReadings(), MemoryDevices(), MemoryPresence())
+    ingest.store(queue.receive(limit=10, visibility_s=30, now_ms=NOW_MS), sinks, now_ms=NOW_MS)
+    (letter,) = queue.dead_letters()
+    assert letter.body == "not JSON: {"
+    assert letter.reason.startswith("Unreadable message")
+    assert PlainInbox(queue).taken("bridge") == ({}, 0)

@@ -5,10 +5,12 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.commands import certs
 from infra.mosquitto.server import Server
 from mqtt_bridge import packets
 from tests.backends import require_program
@@ -68,6 +70,11 @@ class Site:
         found = call(self.url, "/api/v1/devices/status", headers={"X-API-Key": owner.key})[1]
         return bool(found["device"]["is_online"])
 
+    def check(self) -> dict[str, Any]:
+        """What /status says of the bridge."""
+        found: dict[str, Any] = call(self.url, "/status", headers=self.admin)[1]["checks"]["mqtt"]
+        return found
+
     def is_connected(self) -> bool:
         """Whether the bridge is, before a deadline."""
         return eventually(
@@ -113,8 +120,7 @@ def test_readings_of_every_topic_and_quality_are_stored_once(site: Site) -> None
 
 
 def test_status_says_that_the_bridge_is_connected(site: Site) -> None:
-    checks = call(site.url, "/status", headers=site.admin)[1]["checks"]
-    assert checks["mqtt"]["healthy"] is True
+    assert site.check()["healthy"] is True
     with Peer(bridge_port(site.server)) as peer:
         peer.connect("bridge", site.server.accounts().bridge, client_id="onlooker")
         peer.subscribe("iotflow/system/bridge/+")
@@ -238,3 +244,22 @@ def test_registration_is_answered_to_who_listens(site: Site) -> None:
     assert answer["status"] == "success"
     owner = Owner(answer["device"]["id"], answer["device"]["api_key"])
     assert eventually(lambda: is_let_in(site.server, owner.id, owner.key))
+
+
+def test_bridge_speaks_tls_and_trusts_only_the_authority_that_it_was_given(tmp_path: Path) -> None:
+    folder = tmp_path / "certs"
+    certs.make(folder, [])
+    with running(tmp_path / "broker", certificates=folder) as server:
+        url = f"mqtts://localhost:{server.choices['tls_port']}"
+        trusting = {**server.environment(), "IOTFLOW_BROKER_URL": url, "IOTFLOW_BRIDGE_CLIENT_ID": "bridge"}
+        with Instance(tmp_path / "var", trusting) as instance:
+            found = Site(instance, server)
+            assert eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in (found.check()["error"] or ""))
+        trusting["IOTFLOW_BROKER_CA_FILE"] = str(folder / "ca.crt")
+        with Instance(tmp_path / "var", trusting) as instance:
+            found = Site(instance, server)
+            assert found.is_connected()
+            owner = found.register()
+            with found.connect(owner) as peer:
+                peer.publish(telemetry(owner), b'{"n": 1}')
+                assert eventually(lambda: found.values(owner) == [1])

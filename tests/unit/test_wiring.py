@@ -39,11 +39,20 @@ def test_redis_shares_limits_and_presence() -> None:
 def test_all_records_may_live_in_dynamodb() -> None:
     chosen = Services(Settings(devices="dynamodb", table="records"))
     records = [port for port in PORTS if port not in {"queue", "readings"}]
-    records += ["commands", "twins", "declarations", "broker_outbox", "lease", "limiter"]
+    records += ["commands", "twins", "declarations", "broker_outbox", "limiter"]
     found = kinds(chosen, records)
     assert all(kind.startswith("Dynamo") for kind in found.values()), found
     with_redis = memory_services(devices="dynamodb", table="records", redis_url="redis://localhost:1/0")
     assert kinds(with_redis, ["limiter", "presence"]) == {"limiter": "RedisLimiter", "presence": "RedisPresence"}
+
+
+def test_lease_of_the_bridge_lives_where_its_commits_can_be_bound_to_it() -> None:
+    ports = ["lease", "inbox"]
+    beside_sqlite = {"lease": "SqliteLease", "inbox": "SqliteInbox"}
+    assert kinds(Services(Settings()), ports) == beside_sqlite
+    assert kinds(Services(Settings(devices="dynamodb", table="records")), ports) == beside_sqlite
+    with_sqs = Services(Settings(devices="dynamodb", table="records", queue="sqs", queue_url="http://127.0.0.1:1/0/q"))
+    assert kinds(with_sqs, ports) == {"lease": "DynamoLease", "inbox": "PlainInbox"}
 
 
 def test_each_port_is_built_once() -> None:
