@@ -27,7 +27,9 @@ from chalicelib.variables import (
     words,
 )
 
-NOT_OURS = frozenset({"IOTFLOW_URL", "IOTFLOW_TEST_REQUIRE", "IOTFLOW_READY_FD", "IOTFLOW_PARENT_FD"})
+NOT_OURS = frozenset(
+    {"IOTFLOW_URL", "IOTFLOW_TEST_REQUIRE", "IOTFLOW_TEST_DEPLOYMENT", "IOTFLOW_READY_FD", "IOTFLOW_PARENT_FD"}
+)
 """IOTFLOW_ variables that other programs of the project read: simulators, tests, the supervisor's children."""
 
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from infra.aws import archive, split
+from infra.aws import archive, redeploy, split
 from infra.local import chalice_cli
 
 
@@ -12,3 +12,4 @@ def extend() -> None:
     chalice_cli.install()
     split.install()
     archive.install()
+    redeploy.install()

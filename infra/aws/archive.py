@@ -24,14 +24,13 @@ RUN_IN = "/var/task"
 """Where Lambda unpacks it, for tracebacks."""
 UNUSED = (
     "bin/",
-    "chalicelib/adapters/sqlite",
     "pydantic/mypy.py",
     "pydantic/v1/",
     "redis/http/",
     "redis/multidb/",
     "tzdata/zoneinfo/tzdata.zi",
 )
-"""What nothing imports in Lambda: tools of developers, an active-active client, databases in files."""
+"""What nothing imports in Lambda: tools of developers, an active-active client."""
 OURS = ("app.py", "chalicelib")
 """Keeps its sources, for tracebacks that say what failed; the rest keeps bytecode without docstrings."""
 

@@ -4,6 +4,7 @@ chalice accepts unknown keys and function names without a word, ignores variable
 ``lambda_functions``, and lets a value of the stage win over one of a function there. All of these are refused here.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,8 @@ FUNCTION_KEYS = frozenset(
     }
 )
 ARCHITECTURES = ("arm64", "x86_64")
+NOT_HANDED_ON = frozenset({"DATABASE_URL", "HOST", "IOTFLOW_STAGE", "PORT"})
+"""About listening, or words that any program might use."""
 REFERENCE = "{{resolve:"
 """How a value begins that CloudFormation fetches from a secret store."""
 
@@ -89,10 +92,23 @@ def with_declaration(config: Json, stage_name: str, name: str) -> dict[str, Any]
         "lambda_timeout": function.timeout_s,
         "iam_policy_file": f"policy-{stage_name}.json#{name}",
         **own,
-        "environment_variables": {**function.environment(stage_name), **own.get("environment_variables", {})},
+        "environment_variables": {
+            **function.environment(stage_name),
+            **stage.get("environment_variables", {}),
+            **own.get("environment_variables", {}),
+            **_handed_on(stage_name),
+        },
     }
     changed = {**stage, "lambda_functions": {**given, name: completed}}
     return {**config, "stages": {**config["stages"], stage_name: changed}}
+
+
+def _handed_on(stage_name: str) -> dict[str, str]:
+    """Settings of the process that deploys the local stage: its functions run on the same machine."""
+    if stage_name != "local":
+        return {}
+    ours = {name for variable in variables().values() for name in variable.names} - NOT_HANDED_ON
+    return {name: os.environ[name] for name in sorted(ours) if name in os.environ}
 
 
 def _check_stage(name: str, stage: Json) -> None:

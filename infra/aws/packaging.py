@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from infra.bootstrap import ROOT, digest
@@ -13,23 +13,29 @@ PYTHON = "3.13"
 """Lambda's runtime."""
 REQUIREMENTS = (ROOT / "infra" / "requirements" / "package.txt",)
 TAIL_LINES = 15
+FOLDER = ROOT / "var" / "packaging"
+"""Where the environment is."""
 
 
-def environment(folder: Path) -> Path:
+def environment(folder: Path, requirements: Sequence[Path] = REQUIREMENTS) -> Path:
     """The folder of an environment that can package, made when it is not there or not up to date.
+
+    Args:
+        folder: Where it is, or will be.
+        requirements: What it holds, if it is for something else that needs Lambda's Python.
 
     Raises:
         Failure: There is no such Python here, or the packages cannot be installed.
     """
     note = folder / "iotflow-requirements"
-    wanted = digest(REQUIREMENTS)
+    wanted = digest(requirements)
     if note.exists() and note.read_text(encoding="utf-8") == wanted:
         return folder
     if not (folder / "bin" / "python").exists():
         run([str(interpreter()), "-m", "venv", "--clear", str(folder)], f"{folder} cannot be made")
-    files = [part for file in REQUIREMENTS for part in ("-r", str(file))]
+    files = [part for file in requirements for part in ("-r", str(file))]
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-q"]
-    run([*pip, *files], "the packages that chalice needs cannot be installed")
+    run([*pip, *files], f"{folder.name}: the packages cannot be installed")
     note.write_text(wanted, encoding="utf-8")
     return folder
 

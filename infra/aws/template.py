@@ -43,7 +43,7 @@ def merge_template(config: Mapping[str, Any], stage_name: str) -> Json:
     stage = config["stages"][stage_name]
     consumer = with_declaration(config, stage_name, CONSUMER)["stages"][stage_name]["lambda_functions"][CONSUMER]
     resources = {
-        **_queues(stage_name, int(consumer["environment_variables"]["IOTFLOW_MAX_RECEIVES"])),
+        **queues(stage_name, int(consumer["environment_variables"]["IOTFLOW_MAX_RECEIVES"])),
         "Records": table(table_name(stage_name)),
         "Pepper": _pepper(stage_name),
         "RestAPI": {"Properties": {"MethodSettings": [_throttling()]}},
@@ -91,7 +91,8 @@ def _deployed_variables() -> Json:
     }
 
 
-def _queues(stage_name: str, max_receives: int) -> Json:
+def queues(stage_name: str, max_receives: int) -> Json:
+    """The queue of accepted readings, and where SQS puts what was received too often."""
     kept = {"MessageRetentionPeriod": RETENTION_S, "MaximumMessageSize": MESSAGE_BYTES, "SqsManagedSseEnabled": True}
     redrive = {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}, "maxReceiveCount": max_receives}
     return {

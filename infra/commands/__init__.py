@@ -53,6 +53,8 @@ VERBS = (
     Verb("replay", "infra.commands.stage", "list the dead letters of a stage on AWS, or queue them again"),
     Verb("tail", "infra.commands.stage", "follow the logs of a stage on AWS"),
     Verb("package", "infra.commands.package", "make the template and the zip that AWS deploys"),
+    Verb("deploy", "infra.commands.deploy", "deploy everything to a LocalStack of this machine, without containers"),
+    Verb("emulators", "infra.commands.deploy", "run AWS's services here: start, stop, status"),
     Verb("test", "infra.commands.test", "run the tests, or one kind of them", for_developers=True),
     Verb("check", "infra.commands.check", "run ruff and mypy", for_developers=True),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from infra.bootstrap import ROOT
 from infra.failure import Exit, Failure
 
-KINDS = ("unit", "contract", "api", "packaging", "e2e")
+KINDS = ("unit", "contract", "api", "packaging", "deployment", "e2e")
 """In the order in which they run: the quickest to fail first."""
 
 

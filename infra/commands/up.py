@@ -32,6 +32,9 @@ def add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", choices=["mosquitto"], help="what devices connect to instead of the gateway: one started here"
     )
+    parser.add_argument(
+        "--aws", choices=("elasticmq", "localstack", "moto"), help="queue and records in emulators of AWS's services"
+    )
     parser.add_argument("--store", help="where telemetry is stored [IOTFLOW_STORE, sqlite]")
     add_data_options(parser)
     parser.set_defaults(run=up)
@@ -50,6 +53,9 @@ def up(options: argparse.Namespace) -> int:
     folder.claim()
     _refuse_mixed(folder)
     variables |= _store(settings, variables)
+    if options.aws:
+        variables |= _aws(options.aws, variables)
+        settings = _checked(variables)
     if options.broker:
         variables |= _broker(settings, variables)
         settings = _checked(variables)
@@ -137,6 +143,13 @@ def _store(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
     from infra.commands import iotdb
 
     return iotdb.use(iotdb.server_in(data_folder(variables)))
+
+
+def _aws(kind: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """How to work with emulators of this data directory, which run on when the instance stops: they forget."""
+    from infra.emulators import serve
+
+    return serve.use(kind, data_folder(variables) / "emulators").variables
 
 
 def _broker(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:

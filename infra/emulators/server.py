@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NamedTuple, Self
+from typing import IO, NamedTuple, Protocol, Self
 
 from infra.failure import Exit, Failure
 from infra.maven import Jars, java_path
@@ -33,6 +33,11 @@ class Recipe(NamedTuple):
     arguments: Callable[[Path, int], tuple[str, ...]]
     environment: Mapping[str, str] = {}
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.jars.title
+
     def command(self, port: int) -> list[str]:
         """The whole command.
 
@@ -40,6 +45,24 @@ class Recipe(NamedTuple):
             Failure: Java or Maven is missing, or Maven cannot load the jars.
         """
         return [java_path(), *self.arguments(self.jars.resolve(), port)]
+
+
+class Program(Protocol):
+    """Another way to run one: `Recipe` is that of Java."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables beside those of this process."""
+        ...
+
+    def command(self, port: int) -> list[str]:
+        """The whole command."""
+        ...
 
 
 class Emulator:
@@ -50,7 +73,7 @@ class Emulator:
         port: Where it listens; 0 for a free port, which it then keeps.
     """
 
-    def __init__(self, recipe: Recipe, *, port: int = 0) -> None:
+    def __init__(self, recipe: Program, *, port: int = 0) -> None:
         self.recipe = recipe
         self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -109,7 +132,7 @@ class Emulator:
                 console.seek(0)
                 said = console.read().decode(errors="replace").strip() or "nothing"
                 what = "ended while it started" if ended else "does not answer"
-                message = f"{self.recipe.jars.title} {what}; it said {said}"
+                message = f"{self.recipe.title} {what}; it said {said}"
                 raise Failure(message, Exit.NOT_READY)
             time.sleep(_POLL_S)
 

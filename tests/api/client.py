@@ -65,7 +65,7 @@ class Client:
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, path, body, self.having(**headers).headers)
+            connection.request(method, address.path + path, body, self.having(**headers).headers)
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, names, response.read())

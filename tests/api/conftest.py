@@ -6,12 +6,17 @@ import pytest
 
 from chalicelib.model import Scope
 from tests.api.client import Client
+from tests.api.deployed import deployed
 from tests.api.service import RegisteredDevice, Service, running
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real front and consumer, in the local stage on loopback."""
+    """The real front and consumer, in the local stage on loopback; or a deployment, see `deployed`."""
+    deployment = deployed()
+    if deployment is not None:
+        yield deployment
+        return
     with running(tmp_path_factory.mktemp("service")) as one:
         yield one
 
