@@ -22,6 +22,7 @@ log = logging.getLogger("iotflow.app")
 IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 if IN_LAMBDA:  # elsewhere, whoever imports this decides
     logs.configure(level=services().settings.log_level, form=services().settings.log_format)
+    services().prepare()
 
 if "AWS_CHALICE_CLI_MODE" in os.environ and find_spec("infra"):  # chalice's command line, never a Lambda
     import_module("infra.chalice_cli").extend()

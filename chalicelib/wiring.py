@@ -20,6 +20,7 @@ from chalicelib.stamps import Stamps
 from chalicelib.status import BRIDGE_CONNECTED
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.dynamo_connection import Connection
     from chalicelib.adapters.dynamo_table import Table
 
 log = logging.getLogger(__name__)
@@ -371,13 +372,23 @@ class Services:
             except Unavailable as error:
                 log.warning("Starting without the %s: %s", name, error.message)
 
+    def prepare(self) -> None:
+        """Make what is slow to make, without connecting: Lambda starts us on whole processors, and runs us on less."""
+        if self.settings.devices == "dynamodb":
+            self._dynamodb.open()
+
+    @cached_property
+    def _dynamodb(self) -> "Connection":
+        from chalicelib.adapters.dynamo_connection import Connection
+
+        return Connection()
+
     @cached_property
     def _table(self) -> "Table":
         """The DynamoDB table of all records."""
-        from chalicelib.adapters.dynamo_connection import Connection
         from chalicelib.adapters.dynamo_table import Table
 
-        return Table(self.settings.table, Connection())
+        return Table(self.settings.table, self._dynamodb)
 
     def _file(self, name: str) -> Path:
         return self.settings.data / name

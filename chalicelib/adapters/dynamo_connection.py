@@ -45,6 +45,13 @@ class Connection:
         self._lock = threading.Lock()
         self._client: Any = None
 
+    def open(self) -> Any:
+        """The client; making it takes a while, and connects to nothing."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect("dynamodb")
+            return self._client
+
     def call(self, operation: str, **options: Any) -> dict[str, Any]:
         """Call DynamoDB, again with random pauses while others write the same items.
 
@@ -53,10 +60,7 @@ class Connection:
             TooLarge: An item would be over DynamoDB's limit.
             Unavailable: No answer, or DynamoDB asks to come back later.
         """
-        with self._lock:
-            if self._client is None:
-                self._client = self._connect("dynamodb")
-            method = getattr(self._client, operation)
+        method = getattr(self.open(), operation)
         for pause_s in pauses():
             try:
                 with aws_client.answers_of("DynamoDB"), _conditions():

@@ -55,6 +55,17 @@ def test_lease_of_the_bridge_lives_where_its_commits_can_be_bound_to_it() -> Non
     assert kinds(with_sqs, ports) == {"lease": "DynamoLease", "inbox": "PlainInbox"}
 
 
+def test_what_lambda_prepares_connects_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets are off here; Lambda gives these variables."""
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "us-east-1")
+    chosen = memory_services(devices="dynamodb", table="records")
+    chosen.prepare()
+    assert chosen._dynamodb.open() is chosen._dynamodb.open()
+    chosen._dynamodb.close()
+    memory_services().prepare()
+
+
 def test_each_port_is_built_once() -> None:
     chosen = memory_services()
     assert all(getattr(chosen, port) is getattr(chosen, port) for port in PORTS)
