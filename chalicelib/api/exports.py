@@ -12,6 +12,9 @@ from chalicelib.http import Resource
 from chalicelib.model import MIN_INT64, Device
 from chalicelib.wiring import services
 
+MAX_LINK_BYTES = 4096
+"""API Gateway passes 10 kB of headers; with hundreds of names in `fields` the cursor has to do."""
+
 resource = Resource(__name__, prefix="/api/v1", tag="Telemetry")
 
 
@@ -55,5 +58,8 @@ def _headers(
         # The cursor goes on from later than the start; the end stays the same, whatever "now" is then.
         given = {"format": form, "end_time": times.to_iso(end_ms), "fields": query.fields, "limit": query.limit}
         asked = {name: value for name, value in given.items() if value is not None} | {"cursor": next_cursor}
-        headers |= {"Link": f'<export?{urlencode(asked)}>; rel="next"', "X-Next-Cursor": next_cursor}
+        headers["X-Next-Cursor"] = next_cursor
+        link = f'<export?{urlencode(asked)}>; rel="next"'
+        if len(link) <= MAX_LINK_BYTES:
+            headers["Link"] = link
     return headers

@@ -46,6 +46,8 @@ def backup(options: argparse.Namespace) -> int:
         print(json.dumps({"file": str(target), "size_bytes": size_bytes, **manifest.model_dump()}))
     else:
         print("\n".join([*_contents(manifest), "", f"{target}  {_size(size_bytes)}", _about_pepper(manifest)]))
+        if settings.store == "iotdb":
+            print("The telemetry is in IoTDB and not in this archive: python3 -m infra export writes it.")
     return Exit.OK
 
 

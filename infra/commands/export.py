@@ -59,11 +59,10 @@ def export(options: argparse.Namespace) -> int:
     with in_words():
         manifest = _begun(request, target, services, replace=options.replace)
         with progress.bar("export", len(manifest.devices)) as bar:
+            share = progress.Share(services.readings, manifest.end_ms)
 
             def tell(index: int, reading: Reading) -> None:
-                first_ms = max(manifest.start_ms, services.settings.oldest_ms)
-                share = (reading.timestamp_ms - first_ms) / max(manifest.end_ms - first_ms, 1)
-                bar.at(index + min(max(share, 0.0), 1.0), exporting.TELL_EVERY)
+                bar.at(index + share.of(reading), exporting.TELL_EVERY)
 
             done = exporting.run(manifest, target, services.readings, tell)
         waiting = services.queue.ledger()

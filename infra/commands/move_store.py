@@ -57,7 +57,7 @@ def move_store(options: argparse.Namespace) -> int:
         if current != options.to:
             counts = _move(options, data, current)
         _tell_env_file(Path(options.env) if options.env else ROOT / ".env", options.to)
-        restarted = _restart(data)
+        restarted = _restart(data) if read_home(data / FILE).store else None
     _report(options, current, counts, restarted=restarted)
     return Exit.OK
 

@@ -94,6 +94,13 @@ def test_range_and_fields_narrow_the_export(nobody: Client, filled: RegisteredDe
     assert lines(nobody.get(path_of(filled, "format=jsonl&fields=nothing"))) == []
 
 
+def test_link_that_no_gateway_would_pass_is_left_to_the_cursor(nobody: Client, filled: RegisteredDevice) -> None:
+    answer = nobody.get(path_of(filled, f"limit=1&fields=n,{','.join(f'{at:064d}' for at in range(99))}"))
+    assert table(answer)[1][2] == "0"
+    assert "link" not in answer.headers
+    assert answer.headers["x-next-cursor"] == f"a{AT + 1}"
+
+
 def test_device_without_readings_exports_a_header(nobody: Client, device: RegisteredDevice) -> None:
     assert table(nobody.get(path_of(device))) == [["device", "timestamp"]]
     assert nobody.get(path_of(device, "format=jsonl")).body == b""
