@@ -62,8 +62,11 @@ class Reader:
         def collect(columns: list[Column], blocks: Iterator[Block]) -> dict[int, dict[str, Value]]:
             return dict(rows(columns, blocks))
 
+        first, *others = [*self.by_groups(measurements, tail, collect)] or [{}]
+        if not others:
+            return first
         found: dict[int, dict[str, Value]] = {}
-        for group in self.by_groups(measurements, tail, collect):
+        for group in (first, *others):
             for timestamp_ms, values in group.items():
                 found.setdefault(timestamp_ms, {}).update(values)
         return {ts_ms: found[ts_ms] for ts_ms in sorted(found, reverse=newest_first)[:limit]}

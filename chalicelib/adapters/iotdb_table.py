@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from chalicelib.adapters.iotdb_blocks import STRING, TEXT, TYPE_NUMBERS, Block
+from chalicelib.adapters.iotdb_blocks import DOUBLE, FLOAT, STRING, TEXT, TYPE_NUMBERS, Block
 from chalicelib.adapters.iotdb_connection import Column
 from chalicelib.adapters.iotdb_names import SeriesName
-from chalicelib.adapters.iotdb_types import KIND, TAGS, choose, restore
+from chalicelib.adapters.iotdb_types import EXACT, KIND, TAGS, Kind, choose
 from chalicelib.model import Value
 
 
@@ -21,13 +21,25 @@ class Source(NamedTuple):
     def values(self, block: Block) -> list[Any]:
         """The measurement's value in each row, None where it has none."""
         columns = {number: block.columns[place] for number, place in self.places.items()}
-        if self.kind is None and len(columns) == 1:
+        if len(columns) == 1 and FLOAT not in columns:
             ((number, column),) = columns.items()
-            return [None if value is None else restore(value, number, None) for value in column]
+            return self._restored(column, block) if number == DOUBLE else column
         kinds = [None] * len(block.times) if self.kind is None else block.columns[self.kind]
         numbers = tuple(columns)
         rows = zip(*columns.values(), strict=True) if columns else iter([()] * len(kinds))
         return [choose(dict(zip(numbers, row, strict=True)), kind) for row, kind in zip(rows, kinds, strict=True)]
+
+    def _restored(self, column: list[Any], block: Block) -> list[Any]:
+        """`choose`, where there is but one series, of numbers."""
+        if self.kind is None:
+            return [
+                value if value is None or not value.is_integer() or abs(value) > EXACT else int(value)
+                for value in column
+            ]
+        return [
+            value if kind == Kind.FLOAT or value is None or not value.is_integer() or abs(value) > EXACT else int(value)
+            for value, kind in zip(column, block.columns[self.kind], strict=True)
+        ]
 
 
 def sources(columns: Iterable[Column]) -> list[Source]:
@@ -62,6 +74,7 @@ def rows(columns: Sequence[Column], blocks: Iterable[Block]) -> Iterator[tuple[i
     for block in blocks:
         table = zip(*(source.values(block) for source in found), strict=True)
         for timestamp_ms, row in zip(block.times, table, strict=False):  # no columns, no rows
-            values = {name: value for name, value in zip(names, row, strict=True) if value is not None}
-            if values:
-                yield timestamp_ms, values
+            if None not in row:
+                yield timestamp_ms, dict(zip(names, row, strict=True))
+            elif any(value is not None for value in row):
+                yield timestamp_ms, {name: value for name, value in zip(names, row, strict=True) if value is not None}

@@ -53,7 +53,6 @@ def measure(server: Server, options: Options, folder: Path) -> list[Figure]:
             what = f"processor time of the consumer, messages of {size}"
             figures.append(Figure(f"{figure}_cpu", what, "us/point", tuple(cpu_us for _, cpu_us in rates)))
         services.queue.close()
-        services.readings.close()  # type: ignore[attr-defined]
     return figures
 
 

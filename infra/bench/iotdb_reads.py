@@ -1,8 +1,7 @@
 """Reads of `bench iotdb`: over as many points as were asked for, all devices' together, beside the official client."""
 
 import time
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from infra.iotdb.server import HOST, Server
 
 FIRST_MS = 1_700_000_000_000 // 86_400_000 * 86_400_000
 FIRST_DEVICE = 10_001
+SINGLE = DeviceRef("default", 20_001)
 VALUES = 5
 PAGE = 10_000
 HOUR_MS = 3_600_000
@@ -25,72 +25,90 @@ CALLS = 15
 
 
 def measure(server: Server, options: Options, points: int) -> tuple[list[Figure], dict[str, Any]]:
-    """Store *points* of `DEVICES` devices, a reading a second from each, and ask for them."""
+    """Store *points* of `DEVICES` devices, and as many of a single one, a reading a second each; ask for them."""
     ours, official = store(server), Official(server)
     try:
         rows = points // VALUES // DEVICES
-        _fill(ours, rows)
-        size = _size_bytes(server)
-        end_ms = FIRST_MS + rows * 1000
-        figures = [
-            Figure("bytes", "on disk after a flush, for each point", "bytes", (size / (rows * DEVICES * VALUES),))
-        ]
-        figures[0] = figures[0]._replace(target=Target(3, 2))
-        one, path = _device(0), f"{DATABASE}.devices.device_{_device(0).id}"
-        fleet = ", ".join(f"{DATABASE}.devices.device_{_device(number).id}" for number in range(DEVICES))
-        query = AggregateQuery(FIRST_MS, end_ms, Window(HOUR_MS), (Function.AVG, Function.COUNT))
-
-        def windows_of_all() -> int:
-            return sum(len(ours.aggregate(_device(number), query)) for number in range(DEVICES))
-
-        def page() -> int:
-            found = ours.read(one, start_ms=FIRST_MS, end_ms=end_ms, limit=PAGE, measurements=["temperature"])
-            return len(found)
-
-        grouped = f"GROUP BY ([{FIRST_MS}, {end_ms}), 1h)"
-        numbers = ", ".join(
-            f"avg({name}), count({name})" for name in ("temperature", "humidity", "pressure", "battery")
-        )
-        asked: list[tuple[str, str, Callable[[], object], Target | None]] = [
-            ("latest", "latest of one device, 5 series", lambda: ours.latest(one), Target(5, 2)),
-            ("latest_official", "the same, apache-iotdb", lambda: official.rows(f"SELECT LAST * FROM {path}"), None),
-            ("page", f"{PAGE:,} points of one series", page, Target(12, 6)),
-            (
-                "page_official",
-                "the same, apache-iotdb, todf",
-                lambda: official.rows(f"SELECT temperature FROM {path} LIMIT {PAGE}"),
-                None,
-            ),
-            ("windows_one", "1 h windows of avg and count, one device", lambda: ours.aggregate(one, query), None),
-            ("windows", f"the same of all {DEVICES} devices, one after the other", windows_of_all, Target(285, 150)),
-            (
-                "windows_official",
-                "the same in one statement, apache-iotdb",
-                lambda: official.rows(f"SELECT {numbers} FROM {fleet} {grouped} ALIGN BY DEVICE"),
-                None,
-            ),
-        ]
-        for name, what, ask, target in asked:
-            figures.append(
-                Figure(name, what, "ms", tuple(_median_ms(ask, options) for _ in range(options.runs)), target)
-            )
-        return figures, {"page_rows": page(), "rows": rows * DEVICES, "windows": windows_of_all()}
+        _fill(ours, [_device(number) for number in range(DEVICES)], rows)
+        size = _size_bytes(server) / (rows * DEVICES * VALUES)
+        _fill(ours, [SINGLE], points // VALUES)
+        figures = [Figure("bytes", "on disk after a flush, for each point", "bytes", (size,), Target(3, 2))]
+        for name, what, ask, target in _questions(ours, official, rows, points):
+            values = tuple(_median_ms(ask, options) for _ in range(options.runs))
+            figures.append(Figure(name, what, "ms", values, target))
+        return figures, {
+            "rows_of_the_fleet": sum(ours.count(_device(number)) for number in range(DEVICES)),
+            "rows_of_the_single_device": ours.count(SINGLE),
+        }
     finally:
         ours.close()
         official.close()
 
 
-def _fill(ours: IotdbReadings, rows: int) -> None:
-    clock_ms = count(FIRST_MS, 1000)
-    times_ms = [next(clock_ms) for _ in range(rows)]
-    for first in range(0, rows, ROWS_PER_WRITE // DEVICES):
-        batch = [
-            Reading(_device(number), now_ms, values)
-            for now_ms in times_ms[first : first + ROWS_PER_WRITE // DEVICES]
-            for _, _, values in readings(1, iter([now_ms]))
-            for number in range(DEVICES)
-        ]
-        ours.write(batch)
+Question = tuple[str, str, Callable[[], object], Target | None]
+
+
+def _questions(ours: IotdbReadings, official: Official, rows: int, points: int) -> list[Question]:
+    """What is asked: name, words, the call, what it should take."""
+    one, path = _device(0), f"{DATABASE}.devices.device_{_device(0).id}"
+    fleet = ", ".join(f"{DATABASE}.devices.device_{_device(number).id}" for number in range(DEVICES))
+    numbers = ", ".join(f"avg({name}), count({name})" for name in ("temperature", "humidity", "pressure", "battery"))
+    single, seconds = f"{DATABASE}.devices.device_{SINGLE.id}", points // VALUES
+
+    def windows(device: DeviceRef, span_s: int) -> int:
+        query = AggregateQuery(FIRST_MS, FIRST_MS + span_s * 1000, Window(HOUR_MS), (Function.AVG, Function.COUNT))
+        return len(ours.aggregate(device, query))
+
+    def page() -> int:
+        end_ms = FIRST_MS + rows * 1000
+        return len(ours.read(one, start_ms=FIRST_MS, end_ms=end_ms, limit=PAGE, measurements=["temperature"]))
+
+    def grouped(what: str, span_s: int) -> str:
+        return f"SELECT {numbers} FROM {what} GROUP BY ([{FIRST_MS}, {FIRST_MS + span_s * 1000}), 1h)"
+
+    return [
+        ("latest", "latest of one device, 5 series", lambda: ours.latest(one), Target(5, 2)),
+        ("latest_official", "the same, apache-iotdb", lambda: official.rows(f"SELECT LAST * FROM {path}"), None),
+        ("page", f"{PAGE:,} points of one series", page, Target(12, 6)),
+        (
+            "page_official",
+            "the same, apache-iotdb, todf",
+            lambda: official.rows(f"SELECT temperature FROM {path} LIMIT {PAGE}"),
+            None,
+        ),
+        (
+            "windows",
+            f"1 h windows of avg and count over {points:,} points of one device",
+            lambda: windows(SINGLE, seconds),
+            Target(285, 150),
+        ),
+        ("windows_official", "the same, apache-iotdb", lambda: official.rows(grouped(single, seconds)), None),
+        (
+            "windows_fleet",
+            f"the same over {DEVICES} devices with as many points together, one call each",
+            lambda: [windows(_device(number), rows) for number in range(DEVICES)],
+            None,
+        ),
+        (
+            "windows_fleet_official",
+            "the same in one statement, apache-iotdb",
+            lambda: official.rows(f"{grouped(fleet, rows)} ALIGN BY DEVICE"),
+            None,
+        ),
+    ]
+
+
+def _fill(ours: IotdbReadings, devices: Sequence[DeviceRef], rows: int) -> None:
+    each = max(1, ROWS_PER_WRITE // len(devices))
+    for first in range(0, rows, each):
+        clock_ms = (FIRST_MS + second * 1000 for second in range(first, min(first + each, rows)))
+        ours.write(
+            [
+                Reading(device, timestamp_ms, values)
+                for _, timestamp_ms, values in readings(min(each, rows - first), clock_ms)
+                for device in devices
+            ]
+        )
 
 
 def _device(number: int) -> DeviceRef:
