@@ -17,7 +17,7 @@ from chalicelib.wiring import Services
 from infra.databases import databases
 from infra.environment import data_folder, gather, require_home
 from infra.failure import Exit, Failure
-from infra.mosquitto import server as mosquitto
+from infra.mosquitto.server import with_running
 from infra.supervisor import procfs
 from infra.supervisor.folder import RunFolder
 
@@ -31,11 +31,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     variables = gather(options)
     require_home(variables)
     data = data_folder(variables)
-    if "IOTFLOW_BROKER_PROVISIONER" not in variables:
-        # What a command does to devices, the broker of `up --broker` is to be told.
-        variables = mosquitto.settings_of_running(data) | variables
     try:
-        return from_environment(variables | {"IOTFLOW_DATA": str(data)})
+        return from_environment(with_running(variables, data) | {"IOTFLOW_DATA": str(data)})
     except SettingsError as error:
         raise Failure(str(error), Exit.BAD_OPTION) from None
 

@@ -17,11 +17,14 @@ def programs(missing: Sequence[str]) -> Finding:
     return ok("mosquitto", "the broker and its dynamic security plugin are there")
 
 
-def accounts(*, damaged: bool) -> Iterator[Finding]:
-    """Whether the file of accounts of a broker made here is whole."""
+def here(*, runs: bool, damaged: bool) -> Finding:
+    """Whether the broker of the data directory runs, and its file of accounts is whole."""
     if damaged:
         sentence = "dynsec.json was cut off when Mosquitto was killed: nobody is let in"
-        yield wrong("mosquitto", sentence, "python3 -m infra mosquitto rebuild")
+        return wrong("mosquitto", sentence, "python3 -m infra mosquitto rebuild")
+    if not runs:
+        return note("mosquitto", "the broker of this data directory does not run; nothing starts it again", START)
+    return ok("mosquitto", "the broker of this data directory runs")
 
 
 def telling(broker: BrokerProvisioner, waiting: int) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from infra.local.protocol import ConnectionLimits
 from infra.local.server import SPARE_DESCRIPTORS
 from infra.mosquitto import files, layout, programs
 from infra.mosquitto.server import FOLDER as MOSQUITTO
+from infra.mosquitto.server import Server, with_running
 from infra.supervisor import procfs
 from infra.supervisor.folder import RunFolder
 
@@ -41,7 +42,8 @@ def examine(options: argparse.Namespace) -> Iterator[Finding]:
     yield machine.descriptors(-1 if hard == resource.RLIM_INFINITY else hard, wanted)
     try:
         given = gather(options)
-        settings = from_environment(given | {"IOTFLOW_DATA": str(data_folder(given))})
+        folder = data_folder(given)
+        settings = from_environment(with_running(given, folder) | {"IOTFLOW_DATA": str(folder)})
     except (Failure, SettingsError) as error:
         yield wrong("settings", str(error), "correct it; python3 -m infra settings documents each")
         return
@@ -70,8 +72,9 @@ def _data(settings: Settings) -> Iterator[Finding]:
         paths = [each.path for each in databases]
         yield from data.owners(settings.data, [*paths, *settings.data.glob("pepper")])
         yield from data.restores(settings.data)
-    if (settings.data / MOSQUITTO / layout.DYNSEC_FILE).exists():
-        yield from broker.accounts(damaged=files.is_damaged(settings.data / MOSQUITTO))
+    mosquitto = Server(settings.data / MOSQUITTO)
+    if mosquitto.choices.get("kind") == layout.DYNSEC:
+        yield broker.here(runs=mosquitto.pid() is not None, damaged=files.is_damaged(mosquitto.home))
 
 
 def _service(settings: Settings) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chalicelib.adapters.dynsec_control import Control
@@ -200,10 +200,15 @@ class Server:
             time.sleep(_POLL_S)
 
 
-def settings_of_running(data: Path) -> dict[str, str]:
-    """The settings with which IoTFlow works with the broker of this data directory; none when it does not run."""
+def with_running(variables: Mapping[str, str], data: Path) -> dict[str, str]:
+    """The variables, and how to work with the broker of this data directory, if it runs and they name no other.
+
+    So what a command does to devices, the broker of `up --broker` is told, too.
+    """
     server = Server(data / FOLDER)
-    return server.environment() if server.pid() is not None else {}
+    if "IOTFLOW_BROKER_PROVISIONER" in variables or server.pid() is None:
+        return dict(variables)
+    return server.environment() | dict(variables)
 
 
 def _free_port() -> int:

@@ -101,6 +101,13 @@ def test_operator_sees_what_runs_and_what_differs(served: Instance) -> None:
     connected(served, owner).disconnect()
 
 
+def test_doctor_finds_the_broker_in_order(served: Instance) -> None:
+    examined = infra("doctor", "--json", "--data", str(served.data), "--env", os.devnull)
+    said = {found["sentence"]: found["level"] for found in json.loads(examined.stdout)["findings"]}
+    assert said["the broker of this data directory runs"] == "ok"
+    assert said["it can be told of devices"] == "ok"
+
+
 def test_device_of_the_operators_command_is_let_in(served: Instance) -> None:
     """The command learns from the running broker that it is to be told."""
     made = json.loads(infra("create-device", "cli", "--json", "--data", str(served.data), "--env", os.devnull).stdout)

@@ -22,10 +22,12 @@ def test_missing_broker_is_noted_with_its_package(missing: list[str], level: Lev
     assert ":" not in found.sentence
 
 
-def test_cut_off_accounts_are_wrong() -> None:
-    assert list(broker.accounts(damaged=False)) == []
-    (found,) = broker.accounts(damaged=True)
-    assert (found.level, found.remedy) == (Level.WRONG, "python3 -m infra mosquitto rebuild")
+def test_broker_of_the_data_directory_that_is_damaged_or_does_not_run_is_told() -> None:
+    assert broker.here(runs=True, damaged=False).level is Level.OK
+    assert broker.here(runs=False, damaged=False).remedy == "python3 -m infra mosquitto start"
+    for runs in (True, False):
+        found = broker.here(runs=runs, damaged=True)
+        assert (found.level, found.remedy) == (Level.WRONG, "python3 -m infra mosquitto rebuild")
 
 
 def test_broker_that_cannot_be_told_is_wrong_and_devices_that_wait_are_counted() -> None:
