@@ -65,35 +65,40 @@ class Layout(NamedTuple):
 
 def configuration(layout: Layout) -> str:
     """The text of mosquitto.conf; for 2.0.11 and later."""
-    folder = layout.folder
-    accounts = [f"password_file {folder / PASSWORD_FILE}"]
-    if layout.kind == DYNSEC:
-        accounts = [f"plugin {layout.plugin}", f"plugin_opt_config_file {folder / DYNSEC_FILE}"]
     lines = [
         "# Made by python3 -m infra mosquitto config, which overwrites it.",
         "per_listener_settings false",
         "allow_anonymous false",
-        *accounts,
-        f"acl_file {folder / ACCESS}",
+        *_files(layout),
         *([f"user {layout.user}"] if layout.user else []),
-        f"pid_file {folder / PID_FILE}",
         "log_dest stdout",
-        "log_type error",
-        "log_type warning",
-        "log_type notice",
+        *(f"log_type {level}" for level in ("error", "warning", "notice")),
         "# What was acknowledged is on the disk a second later.",
         "persistence true",
-        f"persistence_location {folder}/",
         "autosave_interval 1",
         "# A number of messages as limit drops what was acknowledged; the ceiling only keeps the machine alive.",
         "max_queued_messages 0",
         f"max_queued_bytes {MAX_QUEUED_BYTES}",
-        "max_inflight_messages 10000",
+        "max_inflight_messages 1000",
         "persistent_client_expiration 30d",
         f"max_packet_size {layout.max_packet_bytes}",
         "set_tcp_nodelay true",
-        *_devices_listener(layout.port, layout.host),
+        *_listeners(layout),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _files(layout: Layout) -> list[str]:
+    folder = layout.folder
+    accounts = [f"password_file {folder / PASSWORD_FILE}"]
+    if layout.kind == DYNSEC:
+        accounts = [f"plugin {layout.plugin}", f"plugin_opt_config_file {folder / DYNSEC_FILE}"]
+    others = [f"acl_file {folder / ACCESS}", f"pid_file {folder / PID_FILE}", f"persistence_location {folder}/"]
+    return accounts + others
+
+
+def _listeners(layout: Layout) -> list[str]:
+    lines = _devices_listener(layout.port, layout.host)
     if layout.websocket_port:
         lines += [*_devices_listener(layout.websocket_port, layout.host), "protocol websockets"]
     if layout.tls_port:
@@ -103,8 +108,7 @@ def configuration(layout: Layout) -> str:
             f"keyfile {layout.private_key}",
             "tls_version tlsv1.2",
         ]
-    lines += ["# The bridge and the administrator.", f"listener {layout.internal_port} {layout.internal_host}"]
-    return "\n".join(lines) + "\n"
+    return [*lines, "# The bridge and the administrator.", f"listener {layout.internal_port} {layout.internal_host}"]
 
 
 def _devices_listener(port: int, host: str) -> list[str]:

@@ -83,16 +83,8 @@ class Server:
             Failure: The plugin is missing, or it runs.
         """
         self._refuse_running()
-        known = self.choices
-        kind = str(known.get("kind", kind))
-        ports = {
-            "port": settings.mqtt_port or int(known.get("port", 0)) or _free_port(),
-            "websocket_port": settings.mqtt_websocket_port or int(known.get("websocket_port", 0)) or _free_port(),
-            "tls_port": 0,
-            "internal_port": int(known.get("internal_port", 0)) or _free_port(),
-        }
-        if settings.mqtt_certificate is not None:
-            ports["tls_port"] = settings.mqtt_tls_port or int(known.get("tls_port", 0)) or _free_port()
+        kind = str(self.choices.get("kind", kind))
+        ports = self._ports(settings)
         chosen = Layout(
             kind=kind,
             folder=self.home,
@@ -167,6 +159,18 @@ class Server:
                 "IOTFLOW_BROKER_ADMIN_PASSWORD": accounts.admin,
             }
         return found | {"IOTFLOW_BROKER_PASSWORD_FILE": str(self.home / layout.PASSWORD_FILE)}
+
+    def _ports(self, settings: Settings) -> dict[str, int]:
+        """Those that are set, else those of the first time, else free ones."""
+        known = self.choices
+        wanted = {
+            "port": settings.mqtt_port,
+            "websocket_port": settings.mqtt_websocket_port,
+            "tls_port": settings.mqtt_tls_port,
+            "internal_port": 0,
+        }
+        ports = {name: port or int(known.get(name, 0)) or _free_port() for name, port in wanted.items()}
+        return ports if settings.mqtt_certificate is not None else ports | {"tls_port": 0}
 
     def _refuse_running(self) -> None:
         if self.pid() is not None:
