@@ -33,6 +33,9 @@ def backup(options: argparse.Namespace) -> int:
     """
     settings = settings_of(options)
     target: Path = options.file.absolute()
+    if settings.devices == "dynamodb":
+        message = f"the records are in the DynamoDB table {settings.table}, which AWS backs up; see docs/aws.md"
+        raise Failure(message, Exit.BAD_OPTION)
     if target.exists() and not options.replace:
         message = f"{target} exists; choose another name, or --replace"
         raise Failure(message, Exit.BAD_OPTION)

@@ -16,7 +16,7 @@ from chalicelib.api.device_shapes import Registration
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.settings import Settings
 from chalicelib.wiring import Services
-from infra.commands import VERBS
+from infra.commands import VERBS, backup
 from infra.commands.reset import confirm
 from infra.commands.shell import USE_CASES, banner, namespace
 from infra.databases import databases
@@ -30,6 +30,19 @@ def test_every_verb_is_declared_by_its_module_and_says_how_it_is_used() -> None:
         getattr(import_module(verb.module), f"add_{verb.name.replace('-', '_')}")(parser)
         assert parser.format_help().startswith("usage: "), verb.name
         assert verb.summary
+
+
+def test_backup_does_not_pretend_to_hold_the_records_of_dynamodb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IOTFLOW_DEVICES", "dynamodb")
+    monkeypatch.setenv("IOTFLOW_TABLE", "records")
+    parser = argparse.ArgumentParser()
+    backup.add_backup(parser)
+    options = parser.parse_args(["--data", str(tmp_path), str(tmp_path / "backup.tar.gz")])
+    with pytest.raises(Failure, match="in the DynamoDB table records"):
+        options.run(options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_database_that_is_wired_is_backed_up_migrated_and_reset() -> None:
