@@ -52,6 +52,7 @@ VERBS = (
     Verb("destroy", "infra.commands.stage", "delete the stack of a stage on AWS; records and dead letters stay"),
     Verb("replay", "infra.commands.stage", "list the dead letters of a stage on AWS, or queue them again"),
     Verb("tail", "infra.commands.stage", "follow the logs of a stage on AWS"),
+    Verb("compose", "infra.commands.compose", "print how to reach the services of docker-compose.yml"),
     Verb("package", "infra.commands.package", "make the template and the zip that AWS deploys"),
     Verb("deploy", "infra.commands.deploy", "deploy everything to a LocalStack of this machine, without containers"),
     Verb("emulators", "infra.commands.deploy", "run AWS's services here: start, stop, status"),
