@@ -129,6 +129,8 @@ class _Session:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop(_SLICE_S)
+        # paho closes its sockets when the client is dropped: nothing of ours must hold on to it.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
     def _until(self, condition: Callable[[], bool]) -> None:
         end_s = time.monotonic() + TIMEOUT_S

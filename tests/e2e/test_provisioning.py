@@ -85,9 +85,12 @@ class Site:
         """Compare now."""
         broker = self.services.broker
         assert broker is not None
-        return provisioning.reconcile(
-            outbox=self.services.broker_outbox, records=self.records, broker=broker, now_ms=now_ms()
-        )
+        try:
+            return provisioning.reconcile(
+                outbox=self.services.broker_outbox, records=self.records, broker=broker, now_ms=now_ms()
+            )
+        finally:
+            broker.close()
 
     def start_again(self) -> None:
         """Start the broker; 2.0.11 that is killed may leave half a file of accounts, which is then made again."""
@@ -342,5 +345,6 @@ def test_thousand_devices_are_told(dynsec: Site) -> None:
     broker = site.services.broker
     assert broker is not None
     assert broker.device_ids() == {each.device.id for each in made}
+    broker.close()
     assert all(site.opens(each, each.key) for each in made[::100])
     assert site.reconcile().in_order
