@@ -74,7 +74,7 @@ class Stack:
         return f"{endpoint}/{bucket}/{key}"
 
     def plan(self, template_url: str) -> Plan:
-        """What deploying the template would change; an empty plan leaves nothing behind.
+        """What deploying the template would change; `execute` or `drop` it.
 
         Raises:
             Failure: CloudFormation refuses the template.
@@ -89,13 +89,18 @@ class Stack:
         )
         found = self._planned(made["Id"])
         if found["Status"] == "FAILED":
-            self._cloudformation.delete_change_set(ChangeSetName=made["Id"])
             reason = found.get("StatusReason", "without a reason")
             if any(words in reason for words in NOTHING_TO_DO):
                 return Plan(made["Id"], new, [])
             message = f"CloudFormation refuses the template: {reason}"
             raise Failure(message)
         return Plan(made["Id"], new, self._changes(made["Id"]))
+
+    def drop(self, plan: Plan) -> None:
+        """Leave it undone. A stack that only ever was planned goes with its plan."""
+        self._cloudformation.delete_change_set(ChangeSetName=plan.arn)
+        if plan.new:
+            self._cloudformation.delete_stack(StackName=self.name)
 
     def execute(self, plan: Plan) -> None:
         """Do it, and wait for the end.

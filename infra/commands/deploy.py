@@ -5,6 +5,7 @@ from pathlib import Path
 
 from infra import first_start, terminal
 from infra.aws import deployment
+from infra.aws.names import STAGES
 from infra.emulators import serve, stacks
 from infra.environment import add_data_options, data_folder, gather
 from infra.failure import Exit, Failure
@@ -12,7 +13,9 @@ from infra.failure import Exit, Failure
 
 def add_deploy(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--stage", required=True, choices=(deployment.STAGE,), help="others: see docs/aws.md")
+    parser.add_argument("--stage", required=True, choices=STAGES, help="local goes to LocalStack, others to AWS")
+    parser.add_argument("--plan", action="store_true", help="on AWS: only say what would change")
+    parser.add_argument("--yes", action="store_true", help="on AWS: do not ask")
     add_data_options(parser)
     parser.set_defaults(run=deploy)
 
@@ -27,11 +30,19 @@ def add_emulators(parser: argparse.ArgumentParser) -> None:
 
 
 def deploy(options: argparse.Namespace) -> int:
-    """Deploy to LocalStack, which is started unless it runs.
+    """Deploy to AWS, or the local stage to LocalStack, which is started unless it runs.
 
     Raises:
-        Failure: LocalStack does not start, or chalice cannot deploy.
+        Failure: LocalStack does not start, or something cannot be deployed.
     """
+    if options.stage != deployment.STAGE:
+        from infra.commands import stage  # brings AWS's client
+
+        return stage.deploy(options.stage, only_plan=options.plan, asks=not options.yes)
+    return _deploy_here(options)
+
+
+def _deploy_here(options: argparse.Namespace) -> int:
     home = home_of(options)
     if serve.find(home) is None:
         deployment.forget()

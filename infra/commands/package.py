@@ -26,18 +26,25 @@ def package(options: argparse.Namespace) -> int:
     Raises:
         Failure: A generated file is out of date, chalice failed, or the template would not be safe to deploy.
     """
-    _refuse_stale(options.stage)
-    out: Path = options.out.absolute()
+    make(options.stage, options.out.absolute(), form=options.format)
+    return Exit.OK
+
+
+def make(stage: str, out: Path, *, form: str = "cloudformation") -> None:
+    """Package *stage* into the folder *out*, verify and say what was made.
+
+    Raises:
+        Failure: As `package`.
+    """
+    _refuse_stale(stage)
     environment = packaging.environment(ENVIRONMENT)
-    made = packaging.package(environment, options.stage, out, *_format(options.format, options.stage))
-    print(made, end="")
-    architecture = files.read_config()["stages"][options.stage]["lambda_architecture"]
+    print(packaging.package(environment, stage, out, *_format(form, stage)), end="")
+    architecture = files.read_config()["stages"][stage]["lambda_architecture"]
     layered = layer.build(environment, architecture, out)
-    if options.format == "cloudformation":
+    if form == "cloudformation":
         _refuse_problems(json.loads((out / "sam.json").read_text(encoding="utf-8")))
     for zipped in (out / "deployment.zip", layered):
         print(f"{zipped}: {zipped.stat().st_size / 1e6:.2f} MB, sha256 {archive.digest(zipped)}")
-    return Exit.OK
 
 
 def _format(name: str, stage: str) -> list[str]:

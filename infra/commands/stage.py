@@ -1,11 +1,14 @@
-"""`destroy`, `replay`, `tail`, and what `status`, `logs` and `doctor` do with --stage: a deployed stage, operated."""
+"""`destroy`, `replay`, `tail`, and what `deploy`, `status`, `logs` and `doctor` do on AWS: a stage, operated."""
 
 import argparse
 import json
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,7 +21,8 @@ from infra import terminal
 from infra.aws import files, stagelogs, state
 from infra.aws.functions import functions, lambda_name
 from infra.aws.names import STAGES, dead_letters_name, queue_name, table_name
-from infra.aws.stack import Stack, in_words
+from infra.aws.stack import Change, Stack, in_words
+from infra.commands import package
 from infra.doctor.finding import Finding
 from infra.failure import Exit, Failure
 
@@ -48,6 +52,48 @@ def add_tail(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", required=True, choices=STAGES, help="whose logs")
     parser.add_argument("functions", nargs="*", metavar="FUNCTION", help="at most 10 [submit_telemetry store_readings]")
     parser.set_defaults(run=lambda options: show_logs(options.stage, options.functions, follow=True))
+
+
+def deploy(stage: str, *, only_plan: bool, asks: bool) -> int:
+    """Package, say what would change, and change it once somebody agrees.
+
+    Raises:
+        Failure: A check failed, or AWS refuses.
+    """
+    with tempfile.TemporaryDirectory() as folder, said():
+        who = client("sts").get_caller_identity()
+        print(f"account {who['Account']}, region {client('sts').meta.region_name}, as {who['Arn']}")
+        package.make(stage, Path(folder) / "out")
+        stack = Stack(stage, client)
+        plan = stack.plan(stack.publish(Path(folder) / "out"))
+        print(planned(plan.changes))
+        if not plan.changes or only_plan:
+            stack.drop(plan)
+            return Exit.OK
+        if asks and not confirmed(f"Deploy {stack.name}?", stack.name):
+            stack.drop(plan)
+            return Exit.FAILED
+        stack.execute(plan)
+        print("\n".join(f"{name} {value}" for name, value in sorted(stack.outputs().items())))
+    return Exit.OK
+
+
+def planned(changes: Sequence[Change]) -> str:
+    """A plan for people: what is added by kind, everything else by name."""
+    if not changes:
+        return "nothing would change"
+    added = Counter(change.kind for change in changes if change.action == "Add")
+    rows = [("add", kind, str(count)) for kind, count in sorted(added.items())]
+    others = [change for change in changes if change.action != "Add"]
+    rows += [(_verb(change), change.kind, change.name) for change in sorted(others)]
+    return "\n".join(terminal.table([("would", "kind", "what"), *rows]))
+
+
+def _verb(change: Change) -> str:
+    """What happens to a resource; that its content would be lost is said loudly."""
+    if change.action == "Modify" and change.replaced != "False":
+        return terminal.paint("REPLACE" if change.replaced == "True" else "replace?", terminal.RED)
+    return change.action.lower()
 
 
 def destroy(options: argparse.Namespace) -> int:
