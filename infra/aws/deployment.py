@@ -17,8 +17,8 @@ from infra.failure import Exit, Failure
 STAGE = "local"
 DEPLOYED = ROOT / ".chalice" / "deployed" / f"{STAGE}.json"
 """Where chalice notes what it made."""
-STORES = {"IOTFLOW_DEVICES": "sqlite", "IOTFLOW_STORE": "sqlite"}
-"""All functions are processes of this machine, and may share files."""
+STORES = {"IOTFLOW_STORE": "sqlite"}
+"""All functions are processes of this machine, and may share a file."""
 
 
 def settings(emulated: Mapping[str, str], data: Path) -> dict[str, str]:

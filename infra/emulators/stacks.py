@@ -66,7 +66,7 @@ def connection(variables: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def _ready(urls: dict[str, str]) -> dict[str, str]:
-    return {**ACCESS, **urls, "IOTFLOW_QUEUE": "sqs", **resources.make(connection(urls))}
+    return {**ACCESS, **urls, "IOTFLOW_QUEUE": "sqs", "IOTFLOW_DEVICES": "dynamodb", **resources.make(connection(urls))}
 
 
 def _runtime(packages: Path, home: Path) -> Path:

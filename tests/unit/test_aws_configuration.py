@@ -93,3 +93,27 @@ def test_declarations_leave_the_given_configuration_alone() -> None:
 def test_an_unknown_stage_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match='no stage "test"'):
         with_declaration(GOOD, "test", "keep_up")
+
+
+def test_what_a_stage_says_wins_over_what_every_function_is_given() -> None:
+    """Or a setting of the stage would be ignored without a word."""
+    config = {"stages": {"dev": {"environment_variables": {"IOTFLOW_MAX_RECEIVES": "7"}}}}
+    found = with_declaration(config, "dev", "submit_telemetry")["stages"]["dev"]["lambda_functions"]["submit_telemetry"]
+    assert found["environment_variables"]["IOTFLOW_MAX_RECEIVES"] == "7"
+    assert found["environment_variables"]["IOTFLOW_QUEUE"] == "sqs"
+
+
+def test_settings_of_the_deploying_shell_reach_the_local_stage_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOTFLOW_STORE", "sqlite")
+    monkeypatch.setenv("IOTFLOW_STAGE", "prod")
+    monkeypatch.setenv("HOST", "192.0.2.1")
+    config: dict[str, Any] = {"stages": {"local": {}, "dev": {}}}
+    given = {
+        stage: with_declaration(config, stage, "keep_up")["stages"][stage]["lambda_functions"]["keep_up"][
+            "environment_variables"
+        ]
+        for stage in ("local", "dev")
+    }
+    assert (given["local"]["IOTFLOW_STORE"], given["dev"]["IOTFLOW_STORE"]) == ("sqlite", "iotdb")
+    assert given["local"]["IOTFLOW_STAGE"] == "local"
+    assert "HOST" not in given["local"]
