@@ -6,7 +6,7 @@ from pathlib import Path
 from infra.environment import add_data_options, data_folder, gather
 from infra.failure import Exit, Failure
 from infra.iotdb import accounts
-from infra.iotdb.server import HOST, Server
+from infra.iotdb.server import HOST, MAX_NODES, Server
 
 DEFAULT_PORT = 6667
 _LINES = 40
@@ -17,6 +17,9 @@ def add_iotdb(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=tuple(_ACTIONS), help="cli runs one SQL statement")
     parser.add_argument("statement", nargs="?", default="", help="what cli runs, for example: SHOW DEVICES root.**")
     parser.add_argument("--port", type=int, default=0, help="port for clients at the first start, 0 for a free one [0]")
+    parser.add_argument(
+        "--nodes", type=int, choices=(1, *range(3, MAX_NODES + 1)), default=0, help="DataNodes at the first start [1]"
+    )
     parser.add_argument("--user", choices=accounts.Accounts._fields, default="root", help="account of cli [root]")
     add_data_options(parser)
     parser.set_defaults(run=iotdb)
@@ -51,7 +54,7 @@ def way_to(server: Server) -> dict[str, str]:
     """Settings with which IoTFlow reaches a server that was started: as its writer, and as its administrator."""
     known = server.accounts()
     return {
-        "IOTDB_HOST": HOST,
+        "IOTDB_HOST": hosts(server),
         "IOTDB_PORT": str(server.port),
         "IOTDB_USER": "writer",
         "IOTDB_PASSWORD": known.writer,
@@ -61,9 +64,14 @@ def way_to(server: Server) -> dict[str, str]:
     }
 
 
+def hosts(server: Server) -> str:
+    """Where its DataNodes listen, as IOTDB_HOST takes it."""
+    return ",".join(f"{HOST}:{port}" for port in server.client_ports())
+
+
 def _start(server: Server, options: argparse.Namespace) -> int:
-    server.start(port=options.port)
-    print(f"IoTDB is ready: {HOST}:{server.port}, accounts in {server.home / 'accounts.json'}")
+    server.start(port=options.port, nodes=options.nodes)
+    print(f"IoTDB is ready: {hosts(server)}, accounts in {server.home / 'accounts.json'}")
     print("This release of IoTDB listens on every interface of the machine: keep a firewall in front of it.")
     return Exit.OK
 
@@ -82,7 +90,7 @@ def _status(server: Server, options: argparse.Namespace) -> int:  # noqa: ARG001
     if not pids:
         print("IoTDB does not run")
         return Exit.NOT_RUNNING
-    print(f"IoTDB at {HOST}:{server.port}: {', '.join(f'{name} {pid}' for name, pid in pids.items())}")
+    print(f"IoTDB at {hosts(server)}: {', '.join(f'{name} {pid}' for name, pid in pids.items())}")
     return Exit.OK
 
 
@@ -107,7 +115,7 @@ def _cli(server: Server, options: argparse.Namespace) -> int:
 
 
 def _logs(server: Server, options: argparse.Namespace) -> int:  # noqa: ARG001
-    for file in sorted((server.home / "logs").glob("*.log")):
+    for file in [file for node in server.data_nodes() for file in sorted((node.home / "logs").glob("*.log"))]:
         print(f"== {file}")
         print("\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES:]))
     return Exit.OK

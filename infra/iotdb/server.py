@@ -1,8 +1,7 @@
-"""Starts and stops a one-machine IoTDB: a ConfigNode and a DataNode, ready when it has taken a write and a read."""
+"""Starts and stops IoTDB on this machine: a ConfigNode and a DataNode, or several; ready when each has answered."""
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 from struct import pack
@@ -13,24 +12,20 @@ from chalicelib.adapters.iotdb_status import Refusal
 from infra.failure import Exit, Failure
 from infra.iotdb import accounts, ports
 from infra.iotdb.jars import HERE, JARS
-from infra.maven import java_path
+from infra.iotdb.node import Node
 
 HOST = "127.0.0.1"
-HEAPS = {"confignode": ("32m", "96m", "64m"), "datanode": ("64m", "512m", "128m")}
-"""First and greatest heap, and memory outside of it. A DataNode ran with 160m; queries get a fixed share of it."""
-MAIN = {
-    "confignode": "org.apache.iotdb.confignode.service.ConfigNode",
-    "datanode": "org.apache.iotdb.db.service.DataNode",
-}
+MAX_NODES = 5
+COPIES = 2
+"""Of data in a cluster of three and more; of the schema there are three."""
 READY_S = 180.0
 STOP_S = 60.0
 _POLL_S = 0.2
 _PROBE = "root.iotflow_probe"
-_OPENED = ("java.util.concurrent", "java.lang", "java.util", "java.nio", "java.io", "java.net")
 
 
 class Server:
-    """The server whose data, logs and accounts are in *home*.
+    """The server whose data, logs and accounts are in *home*; further DataNodes have folders in it.
 
     Args:
         home: Its folder, without white space in its path.
@@ -41,9 +36,17 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Port for clients; fixed after the first start."""
-        found: dict[str, int] = json.loads((self.home / "ports.json").read_text(encoding="ascii"))
-        return found["RPC"]
+        """Port of the first DataNode for clients; fixed after the first start."""
+        return self.client_ports()[0]
+
+    def client_ports(self) -> list[int]:
+        """Port of every DataNode for clients."""
+        return [_client_port(node) for node in self.data_nodes()]
+
+    def data_nodes(self) -> list[Node]:
+        """The DataNodes, the first of which shares its folder with the ConfigNode."""
+        others = sorted(self.home.glob("datanode-?"))
+        return [Node(home, "datanode") for home in (self.home, *others)]
 
     def accounts(self) -> accounts.Accounts:
         """Its accounts.
@@ -59,10 +62,15 @@ class Server:
 
     def pids(self) -> dict[str, int]:
         """Process of each node that runs."""
-        return {name: pid for name in MAIN if (pid := self._pid(name)) is not None}
+        return {_name(node, self.home): pid for node in self._nodes() if (pid := node.pid()) is not None}
 
-    def start(self, *, port: int = 0, timeout_s: float = READY_S) -> None:
-        """Start, and return when it has taken a write and a read.
+    def start(self, *, port: int = 0, nodes: int = 0, timeout_s: float = READY_S) -> None:
+        """Start, and return when every DataNode has taken a write and a read.
+
+        Args:
+            port: For clients of the first DataNode; 0 for a free one.
+            nodes: DataNodes, fixed at the first start; 0 for those that are there.
+            timeout_s: How long that may take.
 
         Raises:
             Failure: Something is missing, a port is taken, it runs already, or it did not become ready.
@@ -71,136 +79,130 @@ class Server:
             message = f"IoTDB runs already in {self.home}"
             raise Failure(message, Exit.ALREADY_RUNNING)
         library = JARS.resolve()
-        for name in ("conf", "logs"):
-            (self.home / name).mkdir(parents=True, exist_ok=True)
-        chosen = ports.of(self.home, rpc=port)
-        self._configure(chosen)
+        self._make_folders(nodes)
+        seeds = self._configure(port)
         end_s = time.monotonic() + timeout_s
         try:
-            self._launch("confignode", library)
-            self._wait_for_confignode(chosen["P0"], end_s)
-            self._launch("datanode", library)
+            self._config_node.launch(library)
+            self._wait_for_config_node(seeds["P0"], end_s)
+            for node in self.data_nodes():
+                node.launch(library)
             self._wait_until_ready(end_s)
         except BaseException:
             self.kill()
             raise
 
+    def restart(self, node: Node, *, timeout_s: float = READY_S) -> None:
+        """Start one DataNode of a cluster that runs, again, and return when it answers a question.
+
+        Raises:
+            Failure: It did not become ready.
+        """
+        node.launch(JARS.resolve())
+        port, access, end_s = _client_port(node), self.accounts().access("root"), time.monotonic() + timeout_s
+        while not _answers(port, access):
+            _still_starting(node, end_s)
+            time.sleep(_POLL_S)
+
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """End both nodes, the DataNode first; by force after *timeout_s*."""
-        for name in reversed(MAIN):
-            self._end(name, signal.SIGTERM, timeout_s)
+        """End all nodes, the ConfigNode last; by force after *timeout_s*."""
+        for node in reversed(self._nodes()):
+            node.end(signal.SIGTERM, timeout_s)
         self.kill()
 
     def kill(self) -> None:
-        """End both nodes as a crash would."""
-        for name in MAIN:
-            self._end(name, signal.SIGKILL, STOP_S)
+        """End all nodes as a crash would."""
+        for node in self._nodes():
+            node.end(signal.SIGKILL, STOP_S)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to both nodes."""
-        for pid in self.pids().values():
-            _signal(pid, number)
+        """Send a signal to all nodes."""
+        for node in self._nodes():
+            node.send(number)
 
-    def _configure(self, chosen: dict[str, int]) -> None:
-        text = (HERE / "iotdb-system.properties").read_text(encoding="utf-8")
-        for name, port in chosen.items():
-            text = text.replace(f"@{name}@", str(port))
-        (self.home / "conf" / "iotdb-system.properties").write_text(text, encoding="utf-8")
-        logback = (HERE / "logback.xml").read_bytes()
-        (self.home / "conf" / "logback.xml").write_bytes(logback)
+    @property
+    def _config_node(self) -> Node:
+        return Node(self.home, "confignode")
 
-    def _launch(self, name: str, library: Path) -> None:
-        first, most, outside = HEAPS[name]
-        conf, logs = self.home / "conf", self.home / "logs"
-        homes = [
-            f"-D{key}_HOME={self.home}" for key in ("IOTDB", "IOTDB_DATA", "CONFIGNODE", "CONFIGNODE_DATA", "TSFILE")
-        ]
-        confs = [f"-D{key}_CONF={conf}" for key in ("IOTDB", "CONFIGNODE", "TSFILE")]
-        arguments = [
-            java_path(),
-            *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
-            *homes,
-            *confs,
-            *(f"-D{key}_LOG_DIR={logs}" for key in ("IOTDB", "CONFIGNODE")),
-            f"-Dlogback.configurationFile={conf / 'logback.xml'}",
-            *("-Diotdb.jmx.local=true", "-Djava.net.preferIPv4Stack=true", "-Duser.timezone=UTC"),
-            *("-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"),
-            *("-XX:MaxMetaspaceSize=160m", "-XX:ReservedCodeCacheSize=64m", "-Xss512k"),
-            *(f"-Dname=iotdb.{name}", f"-DNODE_LOG={name}", f"-Xms{first}", f"-Xmx{most}"),
-            *(f"-XX:MaxDirectMemorySize={outside}", f"-DOFF_HEAP_MEMORY={outside}"),
-            *("-cp", f"{library}/*", MAIN[name], "-s"),
-        ]
-        with (logs / f"{name}.console.log").open("ab") as console:
-            process = subprocess.Popen(
-                arguments,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-            )
-        (self.home / f"{name}.pid").write_text(str(process.pid), encoding="ascii")
-        _CHILDREN[process.pid] = process
+    def _nodes(self) -> list[Node]:
+        return [self._config_node, *self.data_nodes()]
 
-    def _wait_for_confignode(self, port: int, end_s: float) -> None:
+    def _make_folders(self, nodes: int) -> None:
+        there = len(self.data_nodes())
+        if not (self.home / "ports.json").exists():
+            there = max(1, nodes)
+        elif nodes not in {0, there}:
+            message = f"the IoTDB in {self.home} was made with {there} DataNodes, which is for ever"
+            raise Failure(message, Exit.BAD_OPTION)
+        others = [self.home / f"datanode-{number}" for number in range(2, there + 1)]
+        for folder in (self.home, *others):
+            for name in ("conf", "logs"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+
+    def _configure(self, port: int) -> dict[str, int]:
+        """Write the settings of every node; returns the first one's ports, which the others are told."""
+        nodes = self.data_nodes()
+        chosen = [ports.of(node.home, rpc=port if node.home == self.home else 0) for node in nodes]
+        seeds = {name: chosen[0][name] for name in ("P0", "P1")}
+        many = len(nodes) > COPIES
+        words = {"SCHEMA_COPIES": 3 if many else 1, "COPIES": COPIES if many else 1, "REGIONS": len(nodes)}
+        for node, own in zip(nodes, chosen, strict=True):
+            text = (HERE / "iotdb-system.properties").read_text(encoding="utf-8")
+            for name, number in {**own, **seeds, **words}.items():
+                text = text.replace(f"@{name}@", str(number))
+            (node.home / "conf" / "iotdb-system.properties").write_text(text, encoding="utf-8")
+            (node.home / "conf" / "logback.xml").write_bytes((HERE / "logback.xml").read_bytes())
+        return seeds
+
+    def _wait_for_config_node(self, port: int, end_s: float) -> None:
         from infra.supervisor import procfs
 
         while not procfs.listeners(port):
-            self._still_starting("confignode", end_s)
+            _still_starting(self._config_node, end_s)
             time.sleep(_POLL_S)
 
     def _wait_until_ready(self, end_s: float) -> None:
         while not self._is_ready():
-            for name in MAIN:
-                self._still_starting(name, end_s)
+            for node in self._nodes():
+                _still_starting(node, end_s)
             time.sleep(_POLL_S)
-
-    def _still_starting(self, name: str, end_s: float) -> None:
-        log = self.home / "logs" / f"{name}.log"
-        if self._pid(name) is None:
-            message = f"the {name} of IoTDB ended while it started; see {log}"
-            raise Failure(message, Exit.NOT_READY)
-        if time.monotonic() > end_s:
-            message = f"IoTDB is not ready; see {log}"
-            raise Failure(message, Exit.NOT_READY)
 
     def _is_ready(self) -> bool:
         try:
             known = accounts.read(self.home) or accounts.make(self.home, HOST, self.port)
-            take_write_and_read(self.port, known.access("root"))
+            for port in self.client_ports():
+                take_write_and_read(port, known.access("root"))
         except (Refusal, *BROKEN):
             return False
         return True
 
-    def _pid(self, name: str) -> int | None:
-        file = self.home / f"{name}.pid"
-        if not file.exists():
-            return None
-        pid = int(file.read_text(encoding="ascii"))
-        child = _CHILDREN.get(pid)
-        if child is not None and child.poll() is not None:
-            return None
-        command = Path(f"/proc/{pid}/cmdline")
-        try:
-            words = command.read_bytes().split(b"\0")
-        except OSError:
-            return None
-        ours = child is not None or f"-DIOTDB_HOME={self.home}".encode() in words
-        return pid if ours else None
 
-    def _end(self, name: str, number: signal.Signals, timeout_s: float) -> None:
-        pid = self._pid(name)
-        if pid is None:
-            return
-        _signal(pid, signal.SIGCONT)
-        _signal(pid, number)
-        end_s = time.monotonic() + timeout_s
-        while self._pid(name) is not None and time.monotonic() < end_s:
-            time.sleep(0.05)
+def _name(node: Node, home: Path) -> str:
+    return node.kind if node.home == home else node.home.name
 
 
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
-"""Those that this process started, and therefore has to wait for."""
+def _client_port(node: Node) -> int:
+    found: dict[str, int] = json.loads((node.home / "ports.json").read_text(encoding="ascii"))
+    return found["RPC"]
+
+
+def _answers(port: int, access: Access) -> bool:
+    try:
+        connection = Connection(HOST, port, access)
+        list(connection.query("SHOW VERSION", timeout_s=10).blocks)
+    except (Refusal, *BROKEN):
+        return False
+    connection.close()
+    return True
+
+
+def _still_starting(node: Node, end_s: float) -> None:
+    if node.pid() is None:
+        message = f"the {node.kind} of IoTDB ended while it started; see {node.log}"
+        raise Failure(message, Exit.NOT_READY)
+    if time.monotonic() > end_s:
+        message = f"IoTDB is not ready; see {node.log}"
+        raise Failure(message, Exit.NOT_READY)
 
 
 def take_write_and_read(port: int, access: Access) -> None:
@@ -216,12 +218,3 @@ def take_write_and_read(port: int, access: Access) -> None:
         connection.execute(f"DELETE DATABASE {_PROBE}", timeout_s=10)
     finally:
         connection.close()
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    import os
-
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return

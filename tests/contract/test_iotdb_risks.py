@@ -23,11 +23,12 @@ SAFE = {"wal_mode": "SYNC", "enable_partial_insert": "false", "dn_thrift_max_fra
 class UnsafeServer(Server):
     """One with the settings that IoTDB comes with."""
 
-    def _configure(self, chosen: dict[str, int]) -> None:
-        super()._configure(chosen)
+    def _configure(self, port: int) -> dict[str, int]:
+        seeds = super()._configure(port)
         file = self.home / "conf" / "iotdb-system.properties"
         lines = file.read_text(encoding="utf-8").splitlines()
         file.write_text("\n".join(line for line in lines if line.partition("=")[0] not in SAFE), encoding="utf-8")
+        return seeds
 
 
 @pytest.fixture(scope="module")
