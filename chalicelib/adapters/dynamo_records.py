@@ -95,6 +95,7 @@ def added_credential(credential: Credential) -> dict[str, Any]:
         "tenant": credential.tenant,
         "kind": credential.kind.value,
         "digest": credential.digest,
+        "broker_hash": credential.broker_hash,
         "device_id": credential.device_id,
         "name": credential.name,
         "scopes": sorted(credential.scopes),
@@ -109,7 +110,7 @@ def added_credential(credential: Credential) -> dict[str, Any]:
 
 def credential_of(item: Item) -> Credential:
     """The credential of an item."""
-    plain = ("id", "tenant", "digest", "device_id", "name", "created_ms")
+    plain = ("id", "tenant", "digest", "broker_hash", "device_id", "name", "created_ms")
     return Credential(
         **{name: item[name] for name in plain},
         kind=CredentialKind(item["kind"]),
