@@ -9,6 +9,7 @@ gateway.py          API Gateway's own answers, in our words
 dashboard.py        the CloudWatch dashboard
 iot.py              AWS IoT Core: endpoint, authorizer, the rule that queues telemetry
 template.py         queue, table, alarms and secrets: the template that chalice merges
+deployment.py       chalice deploy of the local stage, to emulators
 redeploy.py         makes a deployment change what differs only
 archive.py          the zip: compiled, reproducible, complete
 verify.py           what must hold of a finished template

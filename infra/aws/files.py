@@ -6,6 +6,7 @@ from typing import Any
 
 from infra.aws import configuration, policies, template
 from infra.bootstrap import ROOT
+from infra.failure import Exit, Failure
 
 FOLDER = ROOT / ".chalice"
 
@@ -34,6 +35,24 @@ def stale(folder: Path = FOLDER) -> list[Path]:
         for path, text in generated(folder).items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
+
+
+def current(folder: Path = FOLDER) -> dict[str, Any]:
+    """`.chalice/config.json`, of which every generated file is up to date.
+
+    Raises:
+        Failure: It says something without effect, or a file is not.
+    """
+    try:
+        config, old = read_config(folder), stale(folder)
+    except configuration.ConfigurationError as error:
+        message = f".chalice/config.json: {error}"
+        raise Failure(message, Exit.BAD_OPTION) from None
+    if old:
+        names = ", ".join(path.name for path in old)
+        message = f"out of date in .chalice/: {names}; python3 -m infra aws policies writes them"
+        raise Failure(message)
+    return config
 
 
 def write(folder: Path = FOLDER) -> list[Path]:

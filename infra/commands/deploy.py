@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from infra import first_start, terminal
-from infra.aws import deployment
+from infra.aws import deployment, files
 from infra.aws.names import STAGES
 from infra.emulators import serve, stacks
 from infra.environment import add_data_options, data_folder, gather
@@ -33,7 +33,7 @@ def deploy(options: argparse.Namespace) -> int:
     """Deploy to AWS, or the local stage to LocalStack, which is started unless it runs.
 
     Raises:
-        Failure: LocalStack does not start, or something cannot be deployed.
+        Failure: A generated file is not up to date, LocalStack does not start, or something cannot be deployed.
     """
     if options.stage != deployment.STAGE:
         from infra.commands import stage  # brings AWS's client
@@ -43,6 +43,7 @@ def deploy(options: argparse.Namespace) -> int:
 
 
 def _deploy_here(options: argparse.Namespace) -> int:
+    files.current()
     home = home_of(options)
     if serve.find(home) is None:
         deployment.forget()

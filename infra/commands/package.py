@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from infra.aws import archive, files, layer, packaging, template, verify
-from infra.aws.configuration import ConfigurationError
 from infra.bootstrap import ROOT
 from infra.failure import Exit, Failure
 
@@ -54,18 +53,10 @@ def _format(name: str, stage: str) -> list[str]:
 
 
 def _refuse_stale(stage: str) -> None:
-    try:
-        config, stale = files.read_config(), files.stale()
-    except ConfigurationError as error:
-        message = f".chalice/config.json: {error}"
-        raise Failure(message, Exit.BAD_OPTION) from None
+    config = files.current()
     if stage not in config["stages"]:
         message = f"there is no stage {stage} in .chalice/config.json; take {', '.join(config['stages'])}"
         raise Failure(message, Exit.BAD_OPTION)
-    if stale:
-        names = ", ".join(path.name for path in stale)
-        message = f"out of date in .chalice/: {names}; python3 -m infra aws policies writes them"
-        raise Failure(message)
 
 
 def _refuse_problems(finished: verify.Json) -> None:
