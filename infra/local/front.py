@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 0 after a drain."""
     options = _options(arguments)
     child = Child(os.environ)
-    current = open_services()
+    current = open_services(stamps_as="front")
     settings = current.settings
     try:
         listener = _listener(options, settings.host, settings.port)

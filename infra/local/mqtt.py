@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 0 after a drain."""
     options = _options(arguments)
     child = Child(os.environ)
-    current = open_services()
+    current = open_services(stamps_as="mqtt")
     try:
         tls = _tls(current.settings) if options.tls_fd is not None else None
         plain = _socket(options.fd) or listen(current.settings.mqtt_host, current.settings.mqtt_port)
