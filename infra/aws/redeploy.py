@@ -9,8 +9,10 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from botocore.exceptions import ClientError
 from chalice.awsclient import TypedAWSClient
 
 from infra.aws.wrapping import wrap
@@ -77,8 +79,7 @@ def _import_rest_api(
 
 
 def _update_api(original: Callable[..., None], self: Any, rest_api_id: str, swagger_document: dict[str, Any]) -> None:
-    tags = self._client("apigateway").get_tags(resourceArn=_arn(self, rest_api_id))["tags"]
-    if tags.get(DIGEST) == _digest(swagger_document):
+    if _remembered(self, rest_api_id) == _digest(swagger_document):
         _UNCHANGED.add(rest_api_id)
         return
     original(self, rest_api_id=rest_api_id, swagger_document=swagger_document)
@@ -103,7 +104,17 @@ def _put_role_policy(
 
 
 def _remember(self: Any, rest_api_id: str, document: dict[str, Any]) -> None:
-    self._client("apigateway").tag_resource(resourceArn=_arn(self, rest_api_id), tags={DIGEST: _digest(document)})
+    """Who may not tag may deploy all the same; the API is then deployed each time."""
+    with suppress(ClientError):
+        self._client("apigateway").tag_resource(resourceArn=_arn(self, rest_api_id), tags={DIGEST: _digest(document)})
+
+
+def _remembered(self: Any, rest_api_id: str) -> str | None:
+    try:
+        tags = self._client("apigateway").get_tags(resourceArn=_arn(self, rest_api_id))["tags"]
+    except ClientError:
+        return None
+    return str(tags[DIGEST]) if DIGEST in tags else None
 
 
 def _arn(self: Any, rest_api_id: str) -> str:

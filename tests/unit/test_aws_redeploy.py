@@ -4,6 +4,8 @@ import base64
 import hashlib
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from infra.aws import redeploy
 
 ZIP = b"code"
@@ -79,6 +81,27 @@ def test_another_setting_is_set_and_the_code_left_alone() -> None:
 
 def test_other_tags_are_set_and_the_rest_left_alone() -> None:
     assert update(tags={"t": "2"}) == ["_update_function_tags"]
+
+
+def test_an_api_that_cannot_be_tagged_is_deployed_each_time() -> None:
+    class Untagged(Client):
+        def get_tags(self, **_named: Any) -> dict[str, Any]:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetTags")
+
+        def tag_resource(self, **_named: Any) -> None:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "TagResource")
+
+    imported: list[int] = []
+
+    def put(number: int) -> None:
+        def original(*_arguments: Any, **_named: Any) -> None:
+            imported.append(number)
+
+        redeploy._update_api(original, Untagged(), rest_api_id="r", swagger_document={})
+
+    put(0)
+    put(1)
+    assert imported == [0, 1]
 
 
 def test_an_api_is_deployed_again_only_when_its_document_changed() -> None:
