@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from chalice.awsclient import TypedAWSClient
@@ -19,8 +20,10 @@ from infra.aws.wrapping import wrap
 
 DIGEST = "iotflow-document"
 """Tag of the REST API: the SHA-256 of the document that it was made from."""
-WAIT_S = 0.3
-ATTEMPTS = 400
+WAIT_S = 1.0
+WAIT_HERE_S = 0.05
+"""An emulator has a function ready as soon as its zip is unpacked."""
+ATTEMPTS = 600
 _UNCHANGED: set[str] = set()
 """REST APIs of this run that need no deployment."""
 
@@ -127,7 +130,9 @@ def _digest(document: dict[str, Any]) -> str:
 
 def _wait(waiter: str) -> Callable[..., None]:
     def wait(_original: Callable[..., None], self: Any, function_name: str) -> None:
-        patience = {"Delay": WAIT_S, "MaxAttempts": ATTEMPTS}
-        self._client("lambda").get_waiter(waiter).wait(FunctionName=function_name, WaiterConfig=patience)
+        client = self._client("lambda")
+        here = urlsplit(client.meta.endpoint_url).hostname == "127.0.0.1"
+        patience = {"Delay": WAIT_HERE_S if here else WAIT_S, "MaxAttempts": ATTEMPTS}
+        client.get_waiter(waiter).wait(FunctionName=function_name, WaiterConfig=patience)
 
     return wait

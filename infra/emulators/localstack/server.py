@@ -19,7 +19,8 @@ from infra.failure import Exit, Failure
 HERE = Path(__file__).parent
 REQUIREMENTS = (ROOT / "infra" / "requirements" / "localstack.txt",)
 READY_S = 120.0
-STOP_S = 30.0
+STOP_S = 5.0
+"""It would wait for its poller of queues, and has nothing to save."""
 SETTINGS = {
     "OVERRIDE_IN_DOCKER": "0",  # a /.dockerenv on the machine fools it
     "DNS_ADDRESS": "0",
@@ -27,7 +28,6 @@ SETTINGS = {
     "DISABLE_EVENTS": "1",  # no word to its makers
     "EAGER_SERVICE_LOADING": "0",
     "SQS_ENDPOINT_STRATEGY": "path",
-    "LAMBDA_SYNCHRONOUS_CREATE": "1",  # else each of our functions costs a wait of five seconds
     "LAMBDA_IGNORE_ARCHITECTURE": "1",
     "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.01",  # one second by default: ten messages a second
 }
