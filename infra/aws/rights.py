@@ -74,7 +74,7 @@ RIGHTS: dict[str, Right] = {
     "counters:write": _right("add flush", _table("UpdateItem")),
     "counters:tidy": _right("expire", _table("DeleteItem Query")),
     "limiter:write": _right("take check", _table("GetItem UpdateItem")),
-    "readings:read": _right("read latest aggregate survey count check", {}),
+    "readings:read": _right("read latest aggregate survey count check risks", {}),
     "readings:write": _right("write", {}),
     "readings:delete": _right("delete purge retain", {}),
 }

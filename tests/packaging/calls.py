@@ -22,6 +22,7 @@ class Sample(NamedTuple):
 
 _DEVICE_ID = {"device_id": "{device_id}"}
 _COMMAND = {**_DEVICE_ID, "command_id": "{command_id}"}
+_DEVICE_TYPE = {"device_type": "sensor"}
 _LETTER = {"letter_id": "{letter_id}"}
 _RANGE = {"from": "-1d", "to": "now"}
 _SPAN = {"start_time": "-1d", "stop_time": "now"}
@@ -49,6 +50,11 @@ SAMPLES: dict[str, Sample] = {
     "read_telemetry_range": Sample(DEVICE, _DEVICE_ID, _RANGE),
     "read_latest": Sample(DEVICE, _DEVICE_ID),
     "read_aggregated": Sample(DEVICE, _DEVICE_ID, {"aggregation": "avg", "window": "1h", "start_time": "-1d"}),
+    "export_telemetry": Sample(DEVICE, _DEVICE_ID, {"format": "csv", "start_time": "-1d"}),
+    "list_declarations": Sample(ADMIN),
+    "read_declarations": Sample(ADMIN, _DEVICE_TYPE),
+    "declare_measurements": Sample(ADMIN, _DEVICE_TYPE, body={"measurements": {"temperature": "FLOAT"}}),
+    "drop_declarations": Sample(ADMIN, _DEVICE_TYPE),
     "delete_telemetry": Sample(ADMIN, _DEVICE_ID, body=_SPAN),
     "list_devices": Sample(ADMIN, query={"online": "true"}),
     "read_device": Sample(ADMIN, _DEVICE_ID),

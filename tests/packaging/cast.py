@@ -6,7 +6,7 @@ from dataclasses import replace
 from chalicelib import commands, tokens
 from chalicelib.commands import Order
 from chalicelib.devices import IssuedKey
-from chalicelib.model import DEFAULT_TENANT, Scope
+from chalicelib.model import DEFAULT_TENANT, MeasurementType, Scope
 from chalicelib.wiring import Services
 from tests.builders import a_device, a_reading, received, send
 
@@ -20,6 +20,7 @@ def words(services: Services) -> dict[str, str]:
     send(services, device)
     (message,) = received(services)
     services.queue.bury(message.receipt, reason="no such thing", now_ms=now_ms)
+    services.declarations.put(DEFAULT_TENANT, "sensor", {"temperature": MeasurementType.DOUBLE})
     command = commands.send(Order("reboot", None), device, commands=services.commands, now_ms=now_ms)
     token = _token(services, "ops", Scope.ADMIN, now_ms)
     spare = _token(services, "spare", Scope.DEVICES_READ, now_ms)
