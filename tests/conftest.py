@@ -1,9 +1,10 @@
-"""What holds for all tests: unit tests open no socket, and Ctrl-C is heard."""
+"""What holds for all tests: unit tests open no socket, Ctrl-C is heard, and no example of hypothesis is timed."""
 
 import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 UNIT = Path(__file__).parent / "unit"
 
@@ -11,6 +12,8 @@ UNIT = Path(__file__).parent / "unit"
 def pytest_configure() -> None:
     """A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; tests send it to some."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("patient", deadline=None)  # how long an example takes says more of the machine than of us
+    settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
