@@ -60,7 +60,7 @@ class Endpoint:
 
     Attributes:
         name: The Lambda function and the operation id.
-        uses: The ports the handler touches, as ``devices:read``; its IAM policy follows from them.
+        uses: The ports the handler touches, as ``devices:get``; its IAM policy follows from them.
         limit: The rate limit beside the one by address, or None.
         inline: The handler never blocks: a local front may run it on its event loop.
         idempotent: ``answer`` replays the first answer under an Idempotency-Key, ``rerun`` lets the handler, which is

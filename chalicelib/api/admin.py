@@ -78,7 +78,7 @@ class AuditOut(Answer):
 @resource.get(
     "/dead-letters",
     access=ADMIN,
-    uses=["queue:dead-letters"],
+    uses=["queue:list-letters"],
     links=leads_to(
         "read_dead_letter",
         "replay_dead_letter",
@@ -97,7 +97,7 @@ def list_dead_letters(call: Call, query: LettersQuery) -> DeadLettersOut:  # noq
     )
 
 
-@resource.get("/dead-letters/{letter_id}", access=ADMIN, uses=["queue:dead-letters"])
+@resource.get("/dead-letters/{letter_id}", access=ADMIN, uses=["queue:read-letter"])
 def read_dead_letter(call: Call, letter_id: str) -> DeadLetterOut:  # noqa: ARG001
     """Read one dead letter."""
     letter = services().queue.dead_letter(letter_id)
@@ -106,7 +106,11 @@ def read_dead_letter(call: Call, letter_id: str) -> DeadLetterOut:  # noqa: ARG0
     return _letter(letter)
 
 
-@resource.post("/dead-letters/{letter_id}/replay", access=ADMIN, uses=["queue:dead-letters", "audit:write"])
+@resource.post(
+    "/dead-letters/{letter_id}/replay",
+    access=ADMIN,
+    uses=["queue:list-letters", "queue:replay-letter", "audit:write"],
+)
 def replay_dead_letter(call: Call, letter_id: str) -> DeadLetterActionOut:
     """Queue a dead letter again; `all` in place of an id takes every one that is there now."""
     ids = _all_letter_ids() if letter_id == "all" else [letter_id]
@@ -117,7 +121,7 @@ def replay_dead_letter(call: Call, letter_id: str) -> DeadLetterActionOut:
     return DeadLetterActionOut(message="Queued again", count=count)
 
 
-@resource.delete("/dead-letters/{letter_id}", access=ADMIN, uses=["queue:dead-letters", "audit:write"])
+@resource.delete("/dead-letters/{letter_id}", access=ADMIN, uses=["queue:discard-letter", "audit:write"])
 def discard_dead_letter(call: Call, letter_id: str) -> DeadLetterActionOut:
     """Drop a dead letter for good."""
     if not services().queue.discard_letter(letter_id, now_ms=call.now_ms):

@@ -21,8 +21,6 @@ from chalicelib.wiring import services
 resource = Resource(__name__, prefix="/api/v1/admin/devices", tag="Administration")
 READ = access.token(Scope.DEVICES_READ)
 WRITE = access.token(Scope.DEVICES_WRITE)
-READS = ("devices:read", "presence:read")
-WRITES = ("devices:write", "audit:write")
 
 
 class DeviceListQuery(Query):
@@ -86,7 +84,7 @@ class RevokedOut(Answer):
     key_id: str
 
 
-@resource.get("", access=READ, uses=READS)
+@resource.get("", access=READ, uses=("devices:list-online", "presence:list", "presence:get"))
 def list_devices(call: Call, query: DeviceListQuery) -> DeviceListOut:
     """List devices by id, filtered, by pages."""
     where = _filter(call, query)
@@ -100,7 +98,12 @@ def list_devices(call: Call, query: DeviceListQuery) -> DeviceListOut:
     )
 
 
-@resource.get("/{device_id}", access=READ, uses=(*READS, "readings:read", "credentials:read"), conditional=True)
+@resource.get(
+    "/{device_id}",
+    access=READ,
+    uses=("devices:get", "credentials:of-device", "presence:get", "readings:read"),
+    conditional=True,
+)
 def read_device(call: Call, device_id: int) -> DeviceDetailsOut:
     """Read a device with its keys' metadata and its configuration."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -112,7 +115,7 @@ def read_device(call: Call, device_id: int) -> DeviceDetailsOut:
     )
 
 
-@resource.put("/{device_id}", access=WRITE, uses=(*READS, *WRITES), errors=(409,))
+@resource.put("/{device_id}", access=WRITE, uses=("devices:rename", "presence:get", "audit:write"), errors=(409,))
 def change_device(call: Call, device_id: int, body: shapes.AnyChange) -> shapes.ChangedOut:
     """Change any field of a device."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -122,7 +125,7 @@ def change_device(call: Call, device_id: int, body: shapes.AnyChange) -> shapes.
     return shapes.ChangedOut(message="Device updated", device=shapes.DeviceOut(**shapes.fields_of(changed, sighting)))
 
 
-@resource.put("/{device_id}/status", access=WRITE, uses=WRITES)
+@resource.put("/{device_id}/status", access=WRITE, uses=("devices:update", "audit:write"))
 def change_device_status(call: Call, device_id: int, body: shapes.StatusChange) -> StatusChangedOut:
     """Set a device's status; `inactive` shuts it out everywhere."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -136,7 +139,9 @@ def change_device_status(call: Call, device_id: int, body: shapes.StatusChange) 
     )
 
 
-@resource.delete("/{device_id}", access=WRITE, uses=(*WRITES, "presence:write", "readings:delete"))
+@resource.delete(
+    "/{device_id}", access=WRITE, uses=("devices:remove", "presence:forget", "readings:delete", "audit:write")
+)
 def delete_device(call: Call, device_id: int) -> shapes.RemovedOut:
     """Delete a device: keys dead at once, telemetry purged, id never used again."""
     now = services()
@@ -150,7 +155,7 @@ def delete_device(call: Call, device_id: int) -> shapes.RemovedOut:
     "/{device_id}/keys",
     access=WRITE,
     status=201,
-    uses=("credentials:write", "audit:write"),
+    uses=("credentials:add-key", "audit:write"),
     errors=(409,),
     links=leads_to("revoke_device_key", device_id="$request.path.device_id", key_id="$response.body#/key_id"),
 )
@@ -164,7 +169,11 @@ def issue_device_key(call: Call, device_id: int) -> shapes.NewKeyOut:
     return shapes.NewKeyOut(message="Key issued", device_id=device_id, key_id=key.id, api_key=key.text)
 
 
-@resource.delete("/{device_id}/keys/{key_id}", access=WRITE, uses=("credentials:write", "audit:write"))
+@resource.delete(
+    "/{device_id}/keys/{key_id}",
+    access=WRITE,
+    uses=("credentials:of-device", "credentials:remove", "audit:write"),
+)
 def revoke_device_key(call: Call, device_id: int, key_id: str) -> RevokedOut:
     """Revoke a key of a device; it is dead everywhere when this answers."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)

@@ -48,7 +48,7 @@ class BulkOut(Answer):
 @resource.post(
     "/bulk",
     access=WRITE,
-    uses=("devices:write", "audit:write", "credentials:read"),
+    uses=("devices:add", "audit:write"),
     bulk=True,
 )
 def register_devices(call: Call, body: BulkRegistration) -> BulkOut:

@@ -13,7 +13,7 @@ from chalicelib.wiring import services
 resource = Resource(__name__, prefix="/api/v1", tag="Commands")
 READ = access.token(Scope.DEVICES_READ)
 WRITE = access.token(Scope.COMMANDS_WRITE)
-SENDS = ("devices:read", "commands:read", "commands:write", "audit:write")
+SENDS = ("devices:get", "commands:send", "audit:write")
 MAX_WAITERS = 4
 """A quarter of the local front's threads: waiting devices must not keep others from being served."""
 BUSY_POLL_S = 5
@@ -44,7 +44,12 @@ def send(call: Call, device: Device, order: commands.Order) -> Command:
     return sent
 
 
-@resource.post("/mqtt/fleet/{group_id}/command", access=WRITE, uses=SENDS, idempotent="answer")
+@resource.post(
+    "/mqtt/fleet/{group_id}/command",
+    access=WRITE,
+    uses=("devices:list", "commands:send", "audit:write"),
+    idempotent="answer",
+)
 def send_group_command(call: Call, group_id: str, body: shapes.GroupCommand) -> shapes.GroupCommandSentOut:
     """Queue a command for every device that carries the tag `group_id` and is not inactive."""
     now, order = services(), shapes.order(body)
@@ -74,7 +79,7 @@ def send_group_command(call: Call, group_id: str, body: shapes.GroupCommand) -> 
     "/devices/commands",
     access=access.DEVICE,
     limit=DEVICE_WRITES,
-    uses=["commands:read", "commands:write", "presence:write"],
+    uses=["commands:fetch", "presence:mark"],
     timeout_s=29,
 )
 def fetch_commands(call: Call, query: shapes.FetchQuery) -> shapes.FetchedOut:
@@ -106,7 +111,7 @@ def _wait(call: Call, timeout_s: int) -> bool:
     "/devices/commands/{command_id}/ack",
     access=access.DEVICE,
     limit=DEVICE_WRITES,
-    uses=["commands:read", "commands:write"],
+    uses=["commands:settle"],
     errors=(409, 413),
 )
 def answer_command(call: Call, command_id: str, body: shapes.CommandAnswer) -> shapes.CommandChangedOut:
@@ -122,7 +127,7 @@ def answer_command(call: Call, command_id: str, body: shapes.CommandAnswer) -> s
     return shapes.CommandChangedOut(command=shapes.command_out(answered))
 
 
-@resource.get("/admin/devices/{device_id}/commands", access=READ, uses=("devices:read", "commands:read"))
+@resource.get("/admin/devices/{device_id}/commands", access=READ, uses=("devices:get", "commands:list"))
 def list_commands(call: Call, device_id: int, query: shapes.CommandsQuery) -> shapes.CommandsOut:
     """List a device's commands with their status and results, the last sent first, by pages."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -135,7 +140,7 @@ def list_commands(call: Call, device_id: int, query: shapes.CommandsQuery) -> sh
     )
 
 
-@resource.get("/admin/devices/{device_id}/commands/{command_id}", access=READ, uses=("devices:read", "commands:read"))
+@resource.get("/admin/devices/{device_id}/commands/{command_id}", access=READ, uses=("devices:get", "commands:get"))
 def read_command(call: Call, device_id: int, command_id: str) -> shapes.CommandChangedOut:
     """Read one command of a device."""
     device = access.visible_device(call.principal, device_id, devices=services().devices)
@@ -143,7 +148,12 @@ def read_command(call: Call, device_id: int, command_id: str) -> shapes.CommandC
     return shapes.CommandChangedOut(command=shapes.command_out(found))
 
 
-@resource.delete("/admin/devices/{device_id}/commands/{command_id}", access=WRITE, uses=SENDS, errors=(409,))
+@resource.delete(
+    "/admin/devices/{device_id}/commands/{command_id}",
+    access=WRITE,
+    uses=("devices:get", "commands:settle", "audit:write"),
+    errors=(409,),
+)
 def cancel_command(call: Call, device_id: int, command_id: str) -> shapes.CommandChangedOut:
     """Cancel a command that the device is not known to have."""
     now = services()

@@ -59,14 +59,14 @@ class DroppedOut(Answer):
     device_type: str
 
 
-@resource.get("", access=READ, uses=["declarations:read"])
+@resource.get("", access=READ, uses=["declarations:list"])
 def list_declarations(call: Call) -> DeviceTypesOut:
     """List the device types that have declared measurements."""
     found = services().declarations.all(call.principal.tenant)
     return DeviceTypesOut(device_types={name: dict(declared) for name, declared in found.items()}, count=len(found))
 
 
-@resource.get("/{device_type}/measurements", access=READ, uses=["declarations:read"])
+@resource.get("/{device_type}/measurements", access=READ, uses=["declarations:get"])
 def read_declarations(call: Call, device_type: str) -> DeclarationsOut:
     """Read the declared types of a device type's measurements."""
     name = _type(device_type)
@@ -78,7 +78,7 @@ def read_declarations(call: Call, device_type: str) -> DeclarationsOut:
 @resource.put(
     "/{device_type}/measurements",
     access=WRITE,
-    uses=["declarations:write", "audit:write"],
+    uses=["declarations:put", "audit:write"],
     links=leads_to("read_declarations", "drop_declarations", device_type="$request.path.device_type"),
 )
 def declare_measurements(call: Call, device_type: str, body: DeclarationsBody) -> DeclaredOut:
@@ -94,7 +94,7 @@ def declare_measurements(call: Call, device_type: str, body: DeclarationsBody) -
     return DeclaredOut(message=NEW_SERIES_ONLY, device_type=name, measurements=declared)
 
 
-@resource.delete("/{device_type}/measurements", access=WRITE, uses=["declarations:write", "audit:write"])
+@resource.delete("/{device_type}/measurements", access=WRITE, uses=["declarations:remove", "audit:write"])
 def drop_declarations(call: Call, device_type: str) -> DroppedOut:
     """Drop the declarations of a device type; series that exist keep their type."""
     name = _type(device_type)

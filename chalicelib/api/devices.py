@@ -24,7 +24,7 @@ MAX_OVERLAP_S = 30 * 86_400
     access=access.ENROLLEE,
     limit=REGISTRATIONS,
     status=201,
-    uses=["devices:write", "credentials:read"],
+    uses=["devices:add", "credentials:get"],
     idempotent="rerun",
     errors=(409,),
     links=leads_to(
@@ -51,7 +51,7 @@ def register_device(call: Call, body: shapes.Registration) -> shapes.RegisteredO
     return shapes.RegisteredOut(message="Device registered", device=device)
 
 
-@resource.get("/status", access=access.DEVICE, uses=["presence:read", "readings:read"], conditional=True)
+@resource.get("/status", access=access.DEVICE, uses=["presence:get", "readings:read"], conditional=True)
 def read_own_status(call: Call) -> shapes.OwnStatusOut:
     """Read the calling device's record, how many readings are stored, and whether it counts as online."""
     device = call.device
@@ -64,7 +64,7 @@ def read_own_status(call: Call) -> shapes.OwnStatusOut:
     return shapes.OwnStatusOut(device=own)
 
 
-@resource.post("/heartbeat", access=access.DEVICE, limit=DEVICE_WRITES, uses=["presence:write"], inline=True)
+@resource.post("/heartbeat", access=access.DEVICE, limit=DEVICE_WRITES, uses=["presence:mark"], inline=True)
 def send_heartbeat(call: Call) -> shapes.HeartbeatOut:
     """Mark the calling device as seen now. No body is needed."""
     services().presence.mark([Sighting(call.device.ref, call.now_ms)])
@@ -77,7 +77,7 @@ def send_heartbeat(call: Call) -> shapes.HeartbeatOut:
     "/config",
     access=access.DEVICE,
     limit=DEVICE_WRITES,
-    uses=["devices:write", "presence:read", "twins:read", "twins:write"],
+    uses=["devices:update", "presence:get", "twins:change"],
     errors=(409, 413),
 )
 def change_own_record(call: Call, body: shapes.OwnChange) -> shapes.ChangedOut:
@@ -91,7 +91,7 @@ def change_own_record(call: Call, body: shapes.OwnChange) -> shapes.ChangedOut:
     return shapes.ChangedOut(message="Device updated", device=shapes.DeviceOut(**shapes.fields_of(changed, sighting)))
 
 
-@resource.get("/config", access=access.DEVICE, uses=["devices:read"], conditional=True)
+@resource.get("/config", access=access.DEVICE, uses=["devices:get"], conditional=True)
 def read_own_configuration(call: Call) -> values.ConfigurationOut:
     """Read the calling device's configuration values with their types."""
     entries = values.configuration_out(call.device.configuration)
@@ -102,7 +102,7 @@ def read_own_configuration(call: Call) -> values.ConfigurationOut:
     "/config",
     access=access.DEVICE,
     limit=DEVICE_WRITES,
-    uses=["devices:write", "twins:read", "twins:write"],
+    uses=["devices:update", "twins:change"],
     errors=(409, 413),
 )
 def set_own_configuration(call: Call, body: values.ConfigItem) -> values.ConfigItemOut:
@@ -123,7 +123,12 @@ def set_own_configuration(call: Call, body: values.ConfigItem) -> values.ConfigI
     )
 
 
-@resource.post("/keys/rotate", access=access.DEVICE, limit=DEVICE_WRITES, uses=["credentials:write", "audit:write"])
+@resource.post(
+    "/keys/rotate",
+    access=access.DEVICE,
+    limit=DEVICE_WRITES,
+    uses=["credentials:of-device", "credentials:remove", "credentials:expire", "credentials:add-key", "audit:write"],
+)
 def rotate_own_key(call: Call, body: shapes.Rotation) -> shapes.NewKeyOut:
     """Replace the key of this call; it goes on working for `overlap`, any other key of the device dies now."""
     key = devices.rotate_key(
@@ -147,7 +152,7 @@ def rotate_own_key(call: Call, body: shapes.Rotation) -> shapes.NewKeyOut:
 @resource.delete(
     "/unregister",
     access=access.DEVICE,
-    uses=["devices:write", "presence:write", "readings:delete", "audit:write"],
+    uses=["devices:remove", "presence:forget", "readings:delete", "audit:write"],
 )
 def unregister_device(call: Call) -> shapes.RemovedOut:
     """Remove the calling device: its keys die everywhere at once, its telemetry is purged."""

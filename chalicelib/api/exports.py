@@ -21,7 +21,7 @@ resource = Resource(__name__, prefix="/api/v1", tag="Telemetry")
 @resource.get(
     "/telemetry/{device_id}/export",
     access=access.READER,
-    uses=("devices:read", "readings:read"),
+    uses=("devices:get", "readings:read"),
     errors=(413,),
     media_types=tuple(exports.MEDIA_TYPES.values()),
     memory_mb=1024,

@@ -15,7 +15,7 @@ from chalicelib.query import Aggregation
 from chalicelib.wiring import services
 
 resource = Resource(__name__, prefix="/api/v1", tag="Telemetry")
-READS = ("devices:read", "readings:read")
+READS = ("devices:get", "readings:read")
 LONG = {"memory_mb": 1024, "timeout_s": 29}
 """For rows by the thousand, or windows over years."""
 
@@ -90,7 +90,7 @@ def read_aggregated(call: Call, device_id: int, query: shapes.AggregateParameter
 @resource.delete(
     "/telemetry/{device_id}",
     access=access.token(Scope.TELEMETRY_DELETE),
-    uses=["devices:read", "readings:delete", "audit:write"],
+    uses=["devices:get", "readings:delete", "audit:write"],
 )
 def delete_telemetry(
     call: Call, device_id: int, query: shapes.DeleteQuery, body: shapes.DeleteBody

@@ -16,7 +16,7 @@ from chalicelib.wiring import services
 
 resource = Resource(__name__, prefix="/api/v1/admin", tag="Administration")
 READ = access.token(Scope.DEVICES_READ)
-USES = ("devices:read", "presence:read", "credentials:read")
+USES = ("devices:list", "presence:list", "credentials:tokens")
 
 
 class DeviceCounts(Answer):
@@ -133,7 +133,7 @@ def read_dashboard(call: Call) -> DashboardOut:
 @resource.get(
     "/analytics",
     access=access.token(Scope.TELEMETRY_READ),
-    uses=("devices:read", "readings:read", "counters:read"),
+    uses=("devices:list", "readings:read", "counters:read"),
 )
 def read_analytics(call: Call, query: AnalyticsQuery) -> AnalyticsOut:
     """Survey the fleet over a window: volume, statistics by measurement, busy and silent devices, refusals."""

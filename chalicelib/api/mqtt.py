@@ -39,7 +39,7 @@ def read_mqtt_status(call: Call) -> shapes.MqttStatusOut:  # noqa: ARG001 - ever
     )
 
 
-@resource.get("/mqtt/monitoring/metrics", access=access.OPERATOR, uses=["mqtt:read", "commands:read"])
+@resource.get("/mqtt/monitoring/metrics", access=access.OPERATOR, uses=["mqtt:read", "commands:count"])
 def read_mqtt_metrics(call: Call) -> shapes.MqttMetricsOut:
     """The listener's state, the number of topics, and how many commands are in each status."""
     counts = services().commands.counts(call.principal.tenant)
@@ -72,7 +72,7 @@ def read_mqtt_credentials(call: Call) -> shapes.CredentialsOut:
     )
 
 
-@resource.get("/mqtt/topics/device/{device_id}", access=access.OWNER, uses=["devices:read"])
+@resource.get("/mqtt/topics/device/{device_id}", access=access.OWNER, uses=["devices:get"])
 def list_device_topics(call: Call, device_id: int) -> shapes.DeviceTopicsOut:
     """List the topics of a device, by kind."""
     access.visible_device(call.principal, device_id, devices=services().devices)
@@ -161,7 +161,7 @@ def subscribe(call: Call) -> shapes.GoneOut:  # noqa: ARG001
     access=access.DEVICE,
     limit=DEVICE_WRITES,
     status=201,
-    uses=["devices:read", "queue:write"],
+    uses=["devices:get", "queue:write"],
     idempotent="answer",
     payload_schema=PAYLOAD_SCHEMA,
 )

@@ -16,8 +16,8 @@ from chalicelib.wiring import Services, services
 
 resource = Resource(__name__, prefix="", tag="System")
 VITAL = frozenset({"database", "queue"})
-FLEET = ("devices:read", "queue:read", "presence:read")
-USES = (*FLEET, "readings:read")
+FLEET = ("devices:list", "queue:read", "presence:list")
+CHECKS = (*FLEET, "devices:get", "presence:check", "readings:read")
 
 
 class RootOut(Answer):
@@ -80,7 +80,7 @@ def read_root(call: Call) -> RootOut:  # noqa: ARG001 - every handler takes the 
     return RootOut()
 
 
-@resource.get("/health", access=access.ANYONE, uses=(*USES, "credentials:read", "audit:write"), errors=(401, 403, 503))
+@resource.get("/health", access=access.ANYONE, uses=(*CHECKS, "credentials:get", "audit:write"), errors=(401, 403, 503))
 def read_health(call: Call, query: HealthQuery) -> HealthOut | StatusOut:
     """Say that the process can serve; with `detailed=true` ask every backend, as `/status` does."""
     if not query.detailed:
@@ -89,7 +89,7 @@ def read_health(call: Call, query: HealthQuery) -> HealthOut | StatusOut:
     return _status(call)
 
 
-@resource.get("/status", access=access.OPERATOR, uses=USES, errors=(503,))
+@resource.get("/status", access=access.OPERATOR, uses=CHECKS, errors=(503,))
 def read_status(call: Call) -> StatusOut:
     """Ask every backend: 200, or 503 when a vital one is silent."""
     return _status(call)
@@ -121,7 +121,7 @@ def read_docs(call: Call) -> Text:
     )
 
 
-@resource.get("/api/v1/telemetry/status", access=access.OPERATOR, uses=USES)
+@resource.get("/api/v1/telemetry/status", access=access.OPERATOR, uses=(*FLEET, "readings:read"))
 def read_telemetry_status(call: Call) -> telemetry_shapes.TelemetryStatusOut:
     """The state of the pipeline: the store is asked, the ledger is exact."""
     now, settings = services(), services().settings

@@ -67,7 +67,7 @@ class RevokedTokenOut(Answer):
     id: str
 
 
-@resource.get("/tokens", access=ADMIN, uses=["credentials:read"])
+@resource.get("/tokens", access=ADMIN, uses=["credentials:tokens"])
 def list_tokens(call: Call) -> TokensOut:
     """List tokens: names, scopes and expiry."""
     records = services().credentials.of_kind(call.principal.tenant, CredentialKind.TOKEN)
@@ -89,7 +89,7 @@ def list_tokens(call: Call) -> TokensOut:
     "/tokens",
     access=ADMIN,
     status=201,
-    uses=["credentials:write", "audit:write"],
+    uses=["credentials:add-token", "audit:write"],
     errors=(409,),
     links=leads_to("revoke_token", token_id="$response.body#/id"),  # noqa: S106 - where it is found
 )
@@ -116,7 +116,7 @@ def create_token(call: Call, body: TokenRequest) -> NewTokenOut:
     )
 
 
-@resource.delete("/tokens/{token_id}", access=ADMIN, uses=["credentials:write", "audit:write"])
+@resource.delete("/tokens/{token_id}", access=ADMIN, uses=["credentials:remove", "audit:write"])
 def revoke_token(call: Call, token_id: str) -> RevokedTokenOut:
     """Revoke a token; it is dead everywhere when this answers."""
     record = services().credentials.get(token_id)

@@ -11,15 +11,13 @@ from chalicelib.wiring import services
 resource = Resource(__name__, prefix="/api/v1", tag="Twin")
 
 
-@resource.get("/devices/twin", access=access.DEVICE, uses=["twins:read"], conditional=True)
+@resource.get("/devices/twin", access=access.DEVICE, uses=["twins:get"], conditional=True)
 def read_own_twin(call: Call) -> shapes.TwinOut:
     """Read what the calling device is asked to be, what it reported, and the difference."""
     return shapes.twin_out(services().twins.get(call.device.ref))
 
 
-@resource.put(
-    "/devices/twin", access=access.DEVICE, limit=DEVICE_WRITES, uses=["twins:read", "twins:write"], errors=(409, 413)
-)
+@resource.put("/devices/twin", access=access.DEVICE, limit=DEVICE_WRITES, uses=["twins:change"], errors=(409, 413))
 def report_state(call: Call, body: shapes.ReportedChange) -> shapes.TwinOut:
     """Report state by a merge patch (RFC 7396); at most 8 kB are kept."""
     changed = twin.report(
@@ -31,7 +29,7 @@ def report_state(call: Call, body: shapes.ReportedChange) -> shapes.TwinOut:
 @resource.get(
     "/admin/devices/{device_id}/twin",
     access=access.token(Scope.DEVICES_READ),
-    uses=("devices:read", "twins:read"),
+    uses=("devices:get", "twins:get"),
     conditional=True,
 )
 def read_twin(call: Call, device_id: int) -> shapes.TwinOut:
@@ -43,7 +41,7 @@ def read_twin(call: Call, device_id: int) -> shapes.TwinOut:
 @resource.put(
     "/admin/devices/{device_id}/twin",
     access=access.token(Scope.COMMANDS_WRITE),
-    uses=("devices:read", "twins:read", "twins:write", "audit:write"),
+    uses=("devices:get", "twins:change", "audit:write"),
     errors=(409, 413),
 )
 def desire_state(call: Call, device_id: int, body: shapes.DesiredChange) -> shapes.TwinOut:

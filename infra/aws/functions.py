@@ -24,7 +24,7 @@ DEPLOYED = {
 """What is deployed keeps nothing in files. SQS counts a delivery also when the store was away: 50 are five hours."""
 
 _EVERY_ENDPOINT = frozenset({"limiter:write", "counters:write"})
-_IDENTIFIES = frozenset({"credentials:read", "devices:read", "audit:write"})
+_IDENTIFIES = frozenset({"credentials:get", "devices:get", "audit:write"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,17 @@ SAMPLES: dict[str, Sample] = {
     "forward_telemetry": Sample(DEVICE, _DEVICE_ID, body={"data": {"temperature": 21.5}}, status=201),
 }
 
+MORE: dict[str, tuple[Sample, ...]] = {
+    "list_devices": (Sample(ADMIN),),
+    "change_device": (Sample(ADMIN, _DEVICE_ID, body={"name": "loft"}),),
+    "change_own_record": (Sample(DEVICE, body={"configuration": {"interval_s": 60}}),),
+    "set_own_configuration": (Sample(DEVICE, body={"config_key": "interval_s", "config_value": "60"}),),
+    "report_state": (Sample(DEVICE, body={"reported": {"interval_s": 60}}),),
+    "desire_state": (Sample(ADMIN, _DEVICE_ID, body={"desired": {"interval_s": 60}}),),
+    "replay_dead_letter": (Sample(ADMIN, {"letter_id": "all"}),),
+}
+"""Further calls, which take rights that the sample does not."""
+
 
 def proxy_event(declared: Endpoint, sample: Sample, words: dict[str, str]) -> dict[str, Any]:
     """The event of payload format 1.0.

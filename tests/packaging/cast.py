@@ -1,4 +1,4 @@
-"""Records for the calls of `calls`: a device with a reading and a command, tokens, a dead letter."""
+"""Records for the calls of `calls`: a device and what belongs to it, tokens, a dead letter."""
 
 import time
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from chalicelib import commands, tokens
 from chalicelib.commands import Order
 from chalicelib.devices import IssuedKey
-from chalicelib.model import DEFAULT_TENANT, MeasurementType, Scope
+from chalicelib.model import DEFAULT_TENANT, MeasurementType, Scope, Sighting
 from chalicelib.wiring import Services
 from tests.builders import a_device, a_reading, received, send
 
@@ -21,6 +21,7 @@ def words(services: Services) -> dict[str, str]:
     (message,) = received(services)
     services.queue.bury(message.receipt, reason="no such thing", now_ms=now_ms)
     services.declarations.put(DEFAULT_TENANT, "sensor", {"temperature": MeasurementType.DOUBLE})
+    services.presence.mark([Sighting(device.ref, now_ms)])
     command = commands.send(Order("reboot", None), device, commands=services.commands, now_ms=now_ms)
     token = _token(services, "ops", Scope.ADMIN, now_ms)
     spare = _token(services, "spare", Scope.DEVICES_READ, now_ms)
@@ -29,6 +30,7 @@ def words(services: Services) -> dict[str, str]:
         "admin": token.text,
         "device_id": str(device.id),
         "key_id": registered.key.split("_")[2],
+        "spare": spare.text,
         "token_id": spare.id,
         "command_id": command.id,
         "letter_id": services.queue.dead_letters()[0].id,

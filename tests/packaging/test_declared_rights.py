@@ -15,7 +15,7 @@ from infra.aws.rights import RIGHTS, methods_of
 from infra.local.lambda_context import LambdaContext
 from infra.local.source_events import scheduled_event, sqs_event
 from tests.builders import NOW_MS, a_device, memory_services, received, send
-from tests.packaging.calls import SAMPLES, proxy_event
+from tests.packaging.calls import MORE, SAMPLES, proxy_event
 from tests.packaging.cast import words
 
 PORTS = tuple(sorted({use.partition(":")[0] for use in RIGHTS}))
@@ -130,16 +130,18 @@ class Witness:
 
 @pytest.mark.parametrize("declared", ENDPOINTS)
 def test_an_endpoint_declares_nothing_that_it_does_not_need(declared: Endpoint) -> None:
-    """Each declared right is used by a call, by its repetition, or by its refusal."""
+    """Each declared right is used by a call, by its repetition, by a further call, or by its refusal."""
     services, sample = memory_services(stage="prod", enrollment_token="enrol"), SAMPLES[declared.name]
-    event = proxy_event(declared, sample, words(services))
+    known = words(services)
+    event = proxy_event(declared, sample, known)
     event["headers"] |= {"X-Enrollment-Token": "enrol", "Idempotency-Key": "once", "Prefer": "wait=1"}
+    more = [proxy_event(declared, each, known) for each in MORE.get(declared.name, ())]
     refused = event | {"headers": event["headers"] | {"X-API-Key": "iotf_d_00000000_wrong"}}
     noted = set[str]()
     for port in PORTS:
         setattr(services, port, Witness(getattr(services, port), port, noted))
     with use(services):
-        for each in (event, event, refused):
+        for each in (event, event, *more, refused):
             invoke(each, declared.name)
     assert {use for use in declared.uses if not _methods(use) & noted} == set()
 

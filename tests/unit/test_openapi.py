@@ -70,7 +70,7 @@ ENDPOINTS = [
         status=201,
         errors=(409,),
         idempotent="answer",
-        uses=["devices:write"],
+        uses=["devices:add"],
         links=leads_to("read_thing", thing_id="$response.body#/id"),
     ),
     declared(read_thing, "GET", "/things/{thing_id}/{word}", access.READER, conditional=True),
