@@ -46,19 +46,19 @@ def over_rest(load: Workload, nodes: int) -> Bill:
         Item("Lambda", "accepting", _lambda(load.requests_m, gb_s_m)),
         Item(
             "DynamoDB",
-            "keys, devices, limits, counts",
+            "keys, devices, ledger",
             _records(load.requests_m, usage.READS_A_REQUEST, usage.WRITES_A_REQUEST),
         ),
-        Item("SQS", "sending", _queue_calls(load.requests_m, load)),
+        Item("SQS", "sending", _queue_calls(load.requests_m * usage.SENDS_A_REQUEST, load)),
         Item("CloudWatch", "logs of accepting", load.requests_m * 1e6 * usage.LOG_BYTES / 1e9 * prices.LOGS_PER_GB),
     ]
-    return Bill("IoTFlow over REST", [*accept, *_behind_the_queue(load, nodes)])
+    return Bill("IoTFlow over REST", [*accept, *_behind_the_queue(load, nodes, usage.READS_A_STORED_MESSAGE)])
 
 
 def over_iot_core(load: Workload, nodes: int) -> Bill:
     """IoTFlow, devices stay connected to IoT Core, whose rule sends to SQS; no function runs to accept."""
     accept = [*_iot_core(load), Item("SQS", "sending", _queue_calls(load.requests_m, load))]
-    return Bill("IoTFlow over IoT Core", [*accept, *_behind_the_queue(load, nodes)])
+    return Bill("IoTFlow over IoT Core", [*accept, *_behind_the_queue(load, nodes, usage.READS_A_RULE_MESSAGE)])
 
 
 def timestream(load: Workload) -> Bill:
@@ -111,16 +111,17 @@ def _iot_core(load: Workload) -> list[Item]:
     ]
 
 
-def _behind_the_queue(load: Workload, nodes: int) -> list[Item]:
+def _behind_the_queue(load: Workload, nodes: int, reads: int) -> list[Item]:
     runs_m = load.requests_m / usage.CONSUMED_AT_ONCE
     gb_s_m = load.requests_m * usage.store_gb_s(load.batch)
     taking_m = 2 * load.requests_m / usage.TAKEN_AT_ONCE
+    writes = usage.WRITES_A_STORED_MESSAGE + usage.WRITES_A_RUN / usage.CONSUMED_AT_ONCE
     machine = machine_for(load, nodes)
     disk_gb = nodes * max(20.0, load.stored_values_m * 1e6 * STORED_BYTES_A_VALUE / 1e9 * 2)
     return [
         Item("SQS", "receiving and deleting", _queue_calls(taking_m, load)),
         Item("Lambda", "storing", _lambda(runs_m, gb_s_m)),
-        Item("DynamoDB", "presence, ledger", _records(load.requests_m, 0, usage.WRITES_A_STORED_BATCH)),
+        Item("DynamoDB", "devices, presence, ledger", _records(load.requests_m, reads, writes)),
         Item("EC2", f"IoTDB, {nodes} x {machine.name}", nodes * machine.per_hour * HOURS_A_MONTH),
         Item("EBS", f"{disk_gb:,.0f} GB, half of it free", disk_gb * prices.GP3_PER_GB),
         Item("VPC", "endpoint of SQS", ZONES * prices.ENDPOINT_PER_HOUR * HOURS_A_MONTH),

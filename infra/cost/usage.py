@@ -24,27 +24,37 @@ STORE_CALL_MS = 30.0
 
 READS_A_REQUEST = 2
 """Of DynamoDB: the key and the device, both strongly consistent."""
-WRITES_A_REQUEST = 3
-"""Of DynamoDB: the rate limits of the address and of the device, and the counters."""
-WRITES_A_STORED_BATCH = 2
-"""Of DynamoDB, for each message that the consumer stores: presence, and its share of the ledger."""
+WRITES_A_REQUEST = 1
+"""Of DynamoDB: the ledger. Rate limits take one more where a process lets no more through by itself, and counters six a
+minute and process."""
+SENDS_A_REQUEST = 1
+"""Of SQS."""
+READS_A_STORED_MESSAGE, READS_A_RULE_MESSAGE = 1, 2
+"""Of DynamoDB: whether the device is still there, and the device itself for what IoT Core's rule sent."""
+WRITES_A_STORED_MESSAGE = 1
+"""Of DynamoDB: presence, once for each device in a run of the consumer."""
+WRITES_A_RUN = 1
+"""Of DynamoDB, for each run of the consumer: the ledger."""
 TAKEN_AT_ONCE = 10
 """Messages that one call of SQS receives or deletes; Lambda's pollers do both."""
 CONSUMED_AT_ONCE = 100
 """Messages that one run of the consumer gets on average."""
+MARKED_AT_ONCE = 8
+"""Devices whose presence the consumer writes at the same time."""
 LOG_BYTES = 700
 """Of one run of a function: Lambda's three lines and ours."""
 
 
 def accept_gb_s(batch: int) -> float:
     """Gigabyte seconds that accepting one request of *batch* readings is billed."""
-    waits_ms = READS_A_REQUEST * DYNAMODB_CALL_MS + WRITES_A_REQUEST * DYNAMODB_CALL_MS + SQS_CALL_MS
+    waits_ms = (READS_A_REQUEST + WRITES_A_REQUEST) * DYNAMODB_CALL_MS + SENDS_A_REQUEST * SQS_CALL_MS
     return _gb_s(ACCEPT, ACCEPT_MS + (batch - 1) * PARSE_READING_MS, waits_ms)
 
 
 def store_gb_s(batch: int) -> float:
     """Gigabyte seconds that storing one message of *batch* readings is billed."""
-    waits_ms = (STORE_CALL_MS + WRITES_A_STORED_BATCH * DYNAMODB_CALL_MS) / CONSUMED_AT_ONCE
+    calls = 1 + WRITES_A_RUN + WRITES_A_STORED_MESSAGE * CONSUMED_AT_ONCE / MARKED_AT_ONCE
+    waits_ms = (STORE_CALL_MS + calls * DYNAMODB_CALL_MS) / CONSUMED_AT_ONCE
     return _gb_s(CONSUMER, batch * STORE_READING_MS, waits_ms)
 
 

@@ -50,7 +50,7 @@ class Stage:
     Attributes:
         stored: Readings in the store of each new `services`.
         denied: What was refused since the last `under`.
-        calls: Every call since then, by operation.
+        calls: Every call since then, by operation; a batch once for each item.
     """
 
     stored: list[Reading]
@@ -126,7 +126,8 @@ class Stage:
 
     def watch(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         """Before each call: note what it takes, and refuse what moto would let pass."""
-        self.calls.append(model.name)
+        tables = params.get("RequestItems", {}).values()
+        self.calls += [model.name] * sum([len(each["Keys"]) for each in tables] or [1])
         needed = set(_needed(model.service_model.service_name, model.name, params))
         if self._allowed is None:
             return
