@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from chalicelib.adapters.dynamo_table import INDEX
 from infra.aws.functions import Function, functions, lambda_name
 from infra.aws.names import STAGES, dead_letters_name, pepper_name, queue_name, table_name
 from infra.aws.rights import DEAD_LETTERS, INDEXES, PEPPER, QUEUE, RIGHTS, TABLE
@@ -54,7 +55,7 @@ def _arns(stage: str) -> dict[str, str]:
     table = f"arn:*:dynamodb:*:*:table/{table_name(stage)}"
     return {
         TABLE: table,
-        INDEXES: f"{table}/index/*",
+        INDEXES: f"{table}/index/{INDEX}",
         QUEUE: f"arn:*:sqs:*:*:{queue_name(stage)}",
         DEAD_LETTERS: f"arn:*:sqs:*:*:{dead_letters_name(stage)}",
         PEPPER: f"arn:*:secretsmanager:*:*:secret:{pepper_name(stage)}-??????",

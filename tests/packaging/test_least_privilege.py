@@ -20,7 +20,7 @@ from chalicelib.model import CommandStatus, DeviceRef
 from chalicelib.upkeep import COUNTER_HOURS_MS
 from chalicelib.wiring import Services, use
 from infra.aws.files import FOLDER
-from infra.aws.functions import functions
+from infra.aws.functions import EDGE, functions
 from infra.local.lambda_context import LambdaContext
 from infra.local.source_events import scheduled_event, sqs_event
 from tests.builders import a_device, a_reading, send
@@ -192,7 +192,18 @@ def granted(policy: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_every_function_has_a_policy_and_a_call() -> None:
-    assert POLICIES.keys() - {"api_handler"} == SAMPLES.keys() | WORKERS.keys()
+    assert POLICIES.keys() - {EDGE} == SAMPLES.keys() | WORKERS.keys()
+
+
+@pytest.mark.parametrize(("method", "status"), [("OPTIONS", 204), ("PATCH", 405)])
+def test_the_function_for_all_other_methods_calls_nothing(world: World, method: str, status: int) -> None:
+    """Its policy has no rights but those on its log."""
+    event = proxy_event(ENDPOINTS["submit_telemetry"], SAMPLES["submit_telemetry"], world.words)
+    event["httpMethod"] = event["requestContext"]["httpMethod"] = method
+    with use(world.stage.services()), world.stage.under(POLICIES[EDGE]):
+        assert deployable.app(event, context(EDGE))["statusCode"] == status
+    assert granted(POLICIES[EDGE]) == []
+    assert world.stage.calls == []
 
 
 def test_moto_refuses_what_the_role_may_not(world: World) -> None:
