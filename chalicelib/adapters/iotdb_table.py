@@ -71,6 +71,12 @@ def rows(columns: Sequence[Column], blocks: Iterable[Block]) -> Iterator[tuple[i
     """Time in ms and values of each row that has any."""
     found = sources(columns)
     names = [source.measurement for source in found]
+    if len(found) == 1:  # a page of one measurement, by far the most common: a third of the time
+        (name,) = names
+        for block in blocks:
+            column = found[0].values(block)
+            yield from [(at, {name: value}) for at, value in zip(block.times, column, strict=True) if value is not None]
+        return
     for block in blocks:
         table = zip(*(source.values(block) for source in found), strict=True)
         for timestamp_ms, row in zip(block.times, table, strict=False):  # no columns, no rows
