@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from infra import terminal
 from infra.aws.names import STAGES
@@ -32,14 +34,26 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 def doctor(options: argparse.Namespace) -> int:
     """Look at everything; 1 when something is wrong."""
-    logging.disable()  # what an adapter would log here is what a finding says
-    findings = _of_stage(options.stage) if options.stage else [for_instance(each, options) for each in examine(options)]
+    with _quiet():
+        findings = _of_stage(options.stage) if options.stage else list(examine(options))
+    findings = [for_instance(finding, options) for finding in findings]
     sick = any(finding.level is Level.WRONG for finding in findings)
     if options.json:
         print(json.dumps({"healthy": not sick, "findings": [finding._asdict() for finding in findings]}))
     else:
         print(render(findings))
     return Exit.FAILED if sick else Exit.OK
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What an adapter would log within the block is what a finding says."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _of_stage(name: str) -> list[Finding]:

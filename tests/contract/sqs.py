@@ -15,8 +15,7 @@ from moto.core import utils
 from chalicelib.adapters import aws_client
 from chalicelib.adapters.sqs_queue import SqsQueue
 from chalicelib.model import Message
-from infra.aws.table import table
-from infra.emulators.records import ACCESS
+from infra.emulators.records import ACCESS, make_table_with
 
 TABLE = "iotflow-test"
 _session = cache(botocore.session.get_session)
@@ -53,13 +52,8 @@ def make(connect: Connection, name: str, *, max_receive_count: int) -> Places:
     arn = sqs.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     redrive = {"deadLetterTargetArn": arn, "maxReceiveCount": max_receive_count}
     url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(redrive)})["QueueUrl"]
-    if TABLE not in dynamodb.list_tables()["TableNames"]:
-        wanted = table(TABLE)["Properties"]
-        dynamodb.create_table(**{key: wanted[key] for key in CREATED if key in wanted})
+    make_table_with(dynamodb, TABLE)
     return Places(url, dead_letter_url)
-
-
-CREATED = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
 
 
 class ClockedQueue(SqsQueue):

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.errors import Conflict
 from chalicelib.model import Device, DeviceStatus
 from chalicelib.ports import DeviceStats
-from tests.contract.device_records import NOW_MS, RACING, Records, open_records
+from tests.contract.device_records import NOW_MS, RACING, Records, key, open_records
 from tests.contract.dynamo_tables import Tables
 
 
@@ -111,3 +111,20 @@ def test_read_is_never_older_than_a_finished_write(records: Records, times: int)
         for reader in readers:
             reader.join(timeout=10)
     assert stale == []
+
+
+def test_concurrent_adds_never_pass_max_alive(records: Records) -> None:
+    device, start, objects = records.add(), Barrier(6), [records, records.again()]
+
+    def add(number: int) -> str:
+        start.wait()
+        try:
+            objects[number % 2].credentials.add(key(device_id=device.id), now_ms=NOW_MS, max_alive=3)
+        except Conflict as refused:
+            return refused.code
+        return "added"
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = sorted(pool.map(add, range(6)))
+    assert answers == ["added"] * 2 + ["too_many_keys"] * 4
+    assert len(records.credentials.of_device(device.ref)) == 3

@@ -76,7 +76,8 @@ def test_readings_older_than_the_retention_are_dropped_and_their_neighbours_stor
         store.write([Reading(DEVICE, 4_102_444_800_000, {"m": 1})])
         client.execute(f"SET TTL TO {PATH} 3600000")
         try:
-            assert store.write([Reading(DEVICE, 1, {"m": 0}), Reading(DEVICE, 4_102_444_800_001, {"m": 2})]) == []
+            (expired,) = store.write([Reading(DEVICE, 1, {"m": 0}), Reading(DEVICE, 4_102_444_800_001, {"m": 2})])
+            assert (expired.position, expired.expired) == (0, True)
             assert store.count(DEVICE) == 2
         finally:
             client.execute(f"UNSET TTL FROM {PATH}")
