@@ -16,6 +16,8 @@ from infra.bench.instance import Device, Instance
 from infra.bench.mosquitto import Mosquitto
 from infra.bench.mqtt_load import SOURCE, Sent, compile_generator, hold, send
 from infra.bench.options import Options
+from infra.commands.iotdb import server_in
+from infra.iotdb.jars import JARS
 from infra.mosquitto import programs
 
 PACED = (50, 20)
@@ -50,6 +52,7 @@ SCENARIOS = (
 IDLE = {5000: Target(80, 80), 10_000: Target(100, 100)}
 """Connections held -> memory of the gateway in MB."""
 STORED = Target(4000, 12_000, larger_is_better=True)
+STORED_IN_IOTDB = Target(6000, 19_000, larger_is_better=True)
 
 
 def run(options: Options, folder: Path) -> Report:
@@ -75,11 +78,27 @@ def run(options: Options, folder: Path) -> Report:
             "nothing_lost": ledger["accepted"] == ledger["stored"] >= measured.acknowledged,
             "processor_used_by_others_percent": measured.bystanders.percent(),
         }
+    if not options.quick:
+        report.figures += _in_iotdb(generator, folder / "iotdb", options)
     figures, behind_broker = bridge.run(generator, folder, options)
     if figures:
         report.figures += figures
         report.checks["ledger_behind_broker"] = behind_broker
     return report
+
+
+def _in_iotdb(generator: Path, data: Path, options: Options) -> list[Figure]:
+    """The same pace into a real IoTDB on the same processors; nothing where its jars cannot be had."""
+    if JARS.missing_program():
+        return []
+    data.mkdir()
+    try:
+        with Instance(data, {"IOTFLOW_STORE": "iotdb"}) as instance:
+            measured = _Measured(generator, instance, options, instance.register(PACED[0]))
+            figures = measured.stored(STORED_IN_IOTDB)
+    finally:
+        server_in(data).stop()
+    return [figure._replace(name=f"iotdb_{figure.name}", what=f"IoTDB: {figure.what.strip()}") for figure in figures]
 
 
 def _reference(generator: Path, folder: Path, options: Options) -> list[Figure]:
@@ -173,7 +192,7 @@ class _Measured:
         )
         return [figure._replace(name=f"gateway_{scenario.name}_{figure.name}") for figure in named]
 
-    def stored(self) -> list[Figure]:
+    def stored(self, target: Target = STORED) -> list[Figure]:
         """The highest pace, of a few, at which the backlog does not grow."""
         self._instance.wait_until_stored()
         began_s = time.monotonic()
@@ -193,7 +212,7 @@ class _Measured:
                 "sustained until stored, no growing backlog",
                 "msg/s",
                 (sent.acknowledged / sent.seconds,),
-                STORED,
+                target,
             ),
             Figure("stored_backlog", "  longest backlog meanwhile", "ms", (max(backlog) / pace * 1000,)),
         ]
