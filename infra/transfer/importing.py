@@ -7,6 +7,7 @@ in the data directory until its end, so that an import that was killed goes on b
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -99,12 +100,13 @@ class Importer:
         stored = progress.read()
         batch = _Batch()
         try:
-            for row in islice(rows(path), stored, None):
-                reading = self._checked(path, row)
-                if batch.is_full and not batch.continues(reading):
-                    stored += self._write(path, batch)
-                    progress.write(stored)
-                batch.add(row, reading)
+            with closing(rows(path)) as found:
+                for row in islice(found, stored, None):
+                    reading = self._checked(path, row)
+                    if batch.is_full and not batch.continues(reading):
+                        stored += self._write(path, batch)
+                        progress.write(stored)
+                    batch.add(row, reading)
         except Failure:  # the rows before it are good
             progress.write(stored + self._write(path, batch))
             raise

@@ -6,7 +6,8 @@ The format follows from the name: ``.jsonl``, ``.csv``, both also with ``.gz``, 
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -40,8 +41,8 @@ def is_readable(path: Path) -> bool:
     return path.name.endswith(SUFFIXES)
 
 
-def rows(path: Path) -> Iterator[Row]:
-    """All rows of a file.
+def rows(path: Path) -> Generator[Row, None, None]:
+    """All rows of a file; to be closed by who does not read to its end.
 
     Raises:
         Failure: Names file and line: it is damaged, or a line is malformed. The rows before it are good.
@@ -64,7 +65,7 @@ def _open(path: Path) -> IO[bytes]:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
+def _json_rows(path: Path) -> Generator[Row, None, None]:
     number = 0
     try:
         with _open(path) as file:
@@ -91,9 +92,14 @@ def _json_row(path: Path, number: int, line: bytes) -> Row:
     return Row(number, device, _instant(path, number, document.get("timestamp")), data)
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _csv_rows(path: Path) -> Generator[Row, None, None]:
+    with closing(_csv_lines(path)) as lines:
+        yield from _csv_rows_of(path, lines)
+
+
+def _csv_rows_of(path: Path, lines: Iterator[str]) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_LINE_BYTES)
-    reader = csv.reader(_csv_lines(path), strict=True)
+    reader = csv.reader(lines, strict=True)
     number = 1
     try:
         header = next(reader, [])
@@ -112,7 +118,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         raise malformed(path, number, f"not CSV: {error}") from None
 
 
-def _csv_lines(path: Path) -> Iterator[str]:
+def _csv_lines(path: Path) -> Generator[str, None, None]:
     """Lines with their ends, as the csv module wants them; a lone CR ends no line."""
     number = 0
     try:
@@ -160,7 +166,7 @@ def _instant(path: Path, number: int, given: object) -> int:
         raise malformed(path, number, error.message) from None
 
 
-def _rows_of_columns(path: Path, found: Iterator[columns.Row]) -> Iterator[Row]:
+def _rows_of_columns(path: Path, found: Iterator[columns.Row]) -> Generator[Row, None, None]:
     for number, (device, timestamp_ms, name, values) in enumerate(found, start=1):
         if len(values) != 1 or timestamp_ms is None or device is None or name is None:
             raise malformed(path, number, "a row must have device, time, measurement and exactly one value")
