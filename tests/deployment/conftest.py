@@ -1,4 +1,4 @@
-"""One deployment for all tests of the run, as `python3 -m infra deploy --stage local` makes it."""
+"""One deployment for all tests of this folder, as `python3 -m infra deploy --stage local` makes it."""
 
 import json
 import shutil
@@ -43,9 +43,12 @@ class Deployment(NamedTuple):
         return Client(self.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The deployment; skipped without Java, Maven or Python 3.13, failed where the environment insists."""
+    """The deployment; skipped without Java, Maven or Python 3.13, failed where the environment insists.
+
+    It ends with this folder's tests: its settings are in the environment, which what others start would inherit.
+    """
     try:
         packaging.environment(packaging.FOLDER)
         server.installed()
