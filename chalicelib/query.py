@@ -13,6 +13,7 @@ from chalicelib.ports import ReadingStore
 MAX_FIELDS = 256
 ALIASES = {"mean": Function.AVG}
 CURSOR = r"[ad]-?[0-9]{1,15}"
+CURSOR_OLDEST_FIRST = r"a-?[0-9]{1,15}"
 """Ascending or descending, and the millisecond to go on from. To clients it is opaque."""
 _DIRECTIONS = {False: "a", True: "d"}
 

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 from chalicelib.aggregates import Function
 from chalicelib.api.forms import BodyInstant, Instant, Names, WindowWidth
 from chalicelib.declare import Answer, Body, Query
-from chalicelib.query import ALIASES, CURSOR
+from chalicelib.query import ALIASES, CURSOR, CURSOR_OLDEST_FIRST
 
 _FUNCTION = f"({'|'.join([*ALIASES, *Function])})"
 FUNCTIONS_PATTERN = f"^{_FUNCTION}(,{_FUNCTION})*$"
@@ -80,7 +80,7 @@ class RangeQuery(Query):
     end: Instant | None = Field(None, alias="to")
     fields: Names | None = None
     limit: int = Field(1000, ge=1, le=10_000)
-    cursor: str | None = Field(None, pattern=f"^{CURSOR}$")
+    cursor: str | None = Field(None, pattern=f"^{CURSOR_OLDEST_FIRST}$")
 
 
 class ExportQuery(Query):
@@ -91,7 +91,7 @@ class ExportQuery(Query):
     end_time: Instant = "now"
     fields: Names | None = None
     limit: int = Field(100_000, ge=1, le=100_000)
-    cursor: str | None = Field(None, pattern=f"^{CURSOR}$")
+    cursor: str | None = Field(None, pattern=f"^{CURSOR_OLDEST_FIRST}$")
 
 
 class AggregateParameters(Query):

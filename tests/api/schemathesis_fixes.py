@@ -114,13 +114,6 @@ def own_history(case: Any) -> None:
     history(case)
 
 
-def ranged(case: Any) -> None:
-    """Oldest first."""
-    in_order("from", "to")(case)
-    if "cursor" in case.query:
-        case.query["cursor"] = "a" + case.query["cursor"][1:]
-
-
 def deletion(case: Any) -> None:
     """Both ends are needed, in the query or in the body."""
     case.query |= {"start_time": "-1h", "stop_time": "now"}
@@ -165,7 +158,8 @@ FIXES: dict[str, Callable[[Any], None]] = {
     "read_aggregated": aggregated,
     "read_telemetry": history,
     "read_own_telemetry": own_history,
-    "read_telemetry_range": ranged,
+    "read_telemetry_range": in_order("from", "to"),
+    "export_telemetry": in_order("start_time", "end_time"),
     "read_analytics": in_order("start_time", "end_time"),
     "delete_telemetry": deletion,
     "create_token": new_token,
