@@ -14,7 +14,6 @@ import pytest
 
 from infra.bootstrap import ROOT
 from infra.commands.compose import settings
-from infra.docker import files
 from tests.api.client import Client
 from tests.contract.eventually import eventually
 from tests.e2e.docker_engine import engine
@@ -65,11 +64,6 @@ def running(arguments: list[str], environment: Mapping[str, str], log: Path) -> 
     finally:
         process.terminate()
         process.wait(30)
-
-
-def test_what_containers_are_told_is_up_to_date() -> None:
-    """`python3 -m infra compose --write` makes the files."""
-    assert files.stale() == []
 
 
 def test_chalice_local_works_against_the_services(project: Project, tmp_path: Path) -> None:
