@@ -15,7 +15,6 @@ from infra.bench import machine
 from infra.bench.figures import Figure, Report, Target
 from infra.bench.options import Options
 from infra.bench.store import VALUES
-from infra.bootstrap import ROOT
 from infra.failure import Failure
 from infra.local.source_events import sqs_event
 
@@ -46,7 +45,7 @@ HANDLERS = {
 
 def run(options: Options, folder: Path) -> Report:
     """Package the local stage, whose processor is this machine's, and measure it."""
-    environment = packaging.environment(ROOT / "var" / "packaging")
+    environment = packaging.environment(packaging.FOLDER)
     task, runtime = unpacked(environment, folder), provided(environment, folder)
     report = Report("lambda", machine.describe(folder), options.conditions())
     starts = [start(task, runtime, ACCEPT) for _ in range(2 if options.quick else STARTS)]

@@ -5,10 +5,7 @@ import json
 from pathlib import Path
 
 from infra.aws import archive, files, layer, packaging, template, verify
-from infra.bootstrap import ROOT
 from infra.failure import Exit, Failure
-
-ENVIRONMENT = ROOT / "var" / "packaging"
 
 
 def add_package(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +33,7 @@ def make(stage: str, out: Path, *, form: str = "cloudformation") -> None:
         Failure: As `package`.
     """
     _refuse_stale(stage)
-    environment = packaging.environment(ENVIRONMENT)
+    environment = packaging.environment(packaging.FOLDER)
     print(packaging.package(environment, stage, out, *_format(form, stage)), end="")
     architecture = files.read_config()["stages"][stage]["lambda_architecture"]
     layered = layer.build(environment, architecture, out)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.settings import Settings
+from infra.aws.functions import DEPLOYED
 from infra.aws.names import dead_letters_name, queue_name, table_name
 from infra.aws.table import table
 from infra.bootstrap import ROOT
@@ -16,7 +17,7 @@ STAGE = "local"
 INSIDE = Path("/mosquitto/data")
 PLUGIN = "/usr/lib/mosquitto_dynamic_security.so"
 INTERNAL_PORT = 1884
-MAX_RECEIVES = 50
+MAX_RECEIVES = int(DEPLOYED["IOTFLOW_MAX_RECEIVES"])
 
 
 def files() -> dict[Path, str]:

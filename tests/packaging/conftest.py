@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 
 from infra.aws import files, layer, packaging
-from infra.bootstrap import ROOT
 from infra.failure import Failure
 from tests.backends import absent
-
-ENVIRONMENT = ROOT / "var" / "packaging"
 
 
 @pytest.fixture(scope="session")
 def environment() -> Path:
     """The environment that packages; skipped where there is no Python of Lambda's version."""
     try:
-        return packaging.environment(ENVIRONMENT)
+        return packaging.environment(packaging.FOLDER)
     except Failure as missing:
         absent("python3.13", str(missing))
 
