@@ -138,8 +138,9 @@ class _Calls(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def provide(site_packages: Path, folder: Path) -> Path:
-    """Make Lambda's own packages, and no others, importable from *folder*."""
+def provide(environment: Path, folder: Path) -> Path:
+    """Make Lambda's own packages, and no others, importable from *folder*; *environment* has them installed."""
+    (site_packages,) = environment.glob("lib/python*/site-packages")
     folder.mkdir()
     for pattern in PROVIDED:
         for path in site_packages.glob(pattern):

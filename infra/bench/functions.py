@@ -46,7 +46,7 @@ HANDLERS = {
 def run(options: Options, folder: Path) -> Report:
     """Package the local stage, whose processor is this machine's, and measure it."""
     environment = packaging.environment(packaging.FOLDER)
-    task, runtime = unpacked(environment, folder), provided(environment, folder)
+    task, runtime = unpacked(environment, folder), lambda_process.provide(environment, folder / "runtime")
     report = Report("lambda", machine.describe(folder), options.conditions())
     starts = [start(task, runtime, ACCEPT) for _ in range(2 if options.quick else STARTS)]
     inits = tuple(each.init_ms for each in starts)
@@ -102,12 +102,6 @@ def unpacked(environment: Path, folder: Path) -> Path:
     with zipfile.ZipFile(folder / "out" / "deployment.zip") as archive:
         archive.extractall(task)
     return task
-
-
-def provided(environment: Path, folder: Path) -> Path:
-    """Lambda's own packages in a folder."""
-    (site_packages,) = environment.glob("lib/python*/site-packages")
-    return lambda_process.provide(site_packages, folder / "runtime")
 
 
 def _post(body: Any) -> dict[str, Any]:

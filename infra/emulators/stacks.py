@@ -74,8 +74,7 @@ def _runtime(packages: Path, home: Path) -> Path:
     folder = home.absolute() / "runtime"
     shutil.rmtree(folder, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
-    (site_packages,) = packages.glob("lib/python*/site-packages")
-    return lambda_process.provide(site_packages, folder)
+    return lambda_process.provide(packages, folder)
 
 
 @contextmanager

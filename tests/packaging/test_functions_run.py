@@ -40,8 +40,7 @@ MODULES = {module: api.resource(module).endpoints for module in api.MODULES}
 
 @pytest.fixture(scope="session")
 def runtime(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    (site_packages,) = environment.glob("lib/python*/site-packages")
-    return lambda_process.provide(site_packages, tmp_path_factory.mktemp("runtime") / "packages")
+    return lambda_process.provide(environment, tmp_path_factory.mktemp("runtime") / "packages")
 
 
 def invoked(task: Path, runtime: Path, function: str, *events: Any) -> Run:

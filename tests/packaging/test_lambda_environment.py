@@ -28,8 +28,7 @@ Make = Callable[[str], Environment]
 def make(environment: Path, tmp_path: Path) -> Iterator[Make]:
     """Makes the environment of a function with this code."""
     made: list[Environment] = []
-    (site_packages,) = environment.glob("lib/python*/site-packages")
-    runtime = lambda_process.provide(site_packages, tmp_path / "runtime")
+    runtime = lambda_process.provide(environment, tmp_path / "runtime")
 
     def of(code: str) -> Environment:
         (tmp_path / "function.py").write_text(code)
